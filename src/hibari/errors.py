@@ -1,0 +1,67 @@
+"""Every error that Hibari raises for its users, as one tree.
+
+HibariError                      anything below; `hint` says what to do
+├── InvalidRequest               a setting that a person gave is wrong; `option` names it
+├── UnknownModel                 no such model here
+├── BadWeights                   a weights folder is missing, truncated, or of another architecture
+├── BadMedia                     a picture or video cannot be read, or a suffix cannot be written
+├── OutputError                  a result cannot be written (no permission, no room)
+├── MissingDependency            an optional package or data pack is not installed
+├── TrainingError                a recipe, checkpoint or data set does not fit
+├── Refused                      a safety or provenance part said no, or could not run
+└── Cancelled                    the caller asked to stop
+
+Our own invariants are `assert`s; these classes are for what a person can put right.
+"""
+
+
+class HibariError(Exception):
+    """Base of the tree: one line of what is wrong and, in `hint`, what to do about it."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class InvalidRequest(HibariError):
+    """A setting that a person gave is wrong; `option` is its field name, such as "size"."""
+
+    def __init__(self, message: str, *, option: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.option = option
+
+
+class UnknownModel(HibariError):
+    """No model of that name is installed here."""
+
+
+class BadWeights(HibariError):
+    """A weights folder is missing, truncated, or of another architecture."""
+
+
+class BadMedia(HibariError):
+    """A picture or video cannot be read, or its suffix cannot be written."""
+
+
+class OutputError(HibariError):
+    """A result cannot be written: no permission, no such folder, no room."""
+
+
+class MissingDependency(HibariError):
+    """An optional package or data pack that this verb needs is not installed."""
+
+
+class TrainingError(HibariError):
+    """A recipe, checkpoint or data set does not fit."""
+
+
+class Refused(HibariError):
+    """A safety or provenance part said no, or could not run."""
+
+
+class Cancelled(HibariError):
+    """The caller asked to stop; nothing was left behind."""
