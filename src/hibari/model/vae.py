@@ -1,0 +1,431 @@
+"""The causal video VAE of the Wan family, in both published forms. No loading, tiling or training here.
+
+Wan 2.1: 4x8x8, 16 channels. Wan 2.2: 4x16x16, 48 channels, with a patchified picture and
+parameter-free shortcuts around each change of size ("residual"). Module names give the keys of
+diffusers' AutoencoderKLWan. Source: Wan, arXiv 2503.20314, section 4.1.
+
+Every layer looks only at the past, and the first frame stands alone (4n+1 frames). So a clip can be
+worked on whole, or in pieces with a `StreamState` that holds each causal layer's last input frames:
+the result is the same, the memory constant.
+
+Legend: B batch, C channels, T H W time, rows, columns of whatever grid the layer is on.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hibari.shapes import Strides
+
+
+@dataclass(frozen=True, kw_only=True)
+class VAEConfig:
+    """Sizes of a VAE, under the names of AutoencoderKLWan's config.json."""
+
+    base_dim: int = 96
+    decoder_base_dim: int | None = None
+    z_dim: int = 16
+    dim_mult: tuple[int, ...] = (1, 2, 4, 4)
+    num_res_blocks: int = 2
+    attn_scales: tuple[float, ...] = ()
+    temperal_downsample: tuple[bool, ...] = (False, True, True)
+    dropout: float = 0.0
+    latents_mean: tuple[float, ...] = ()
+    latents_std: tuple[float, ...] = ()
+    is_residual: bool = False
+    in_channels: int = 3
+    out_channels: int = 3
+    patch_size: int | None = None
+    scale_factor_temporal: int = 4
+    scale_factor_spatial: int = 8
+
+    def strides(self, patch: tuple[int, int, int]) -> Strides:
+        """The strides of this VAE under a transformer with that patch."""
+        return Strides(
+            time=self.scale_factor_temporal, space=self.scale_factor_spatial, channels=self.z_dim, patch=patch
+        )
+
+
+@dataclass
+class StreamState:
+    """What a VAE remembers between the pieces of one clip: the last input frames of each causal layer."""
+
+    started: bool = False
+    tails: dict[nn.Module, Tensor] = field(default_factory=dict)
+
+
+class CausalConv3d(nn.Conv3d):
+    """A 3D convolution that sees no later frame; zeros stand before the first."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int | tuple[int, int, int]) -> None:
+        kernel = (kernel,) * 3 if isinstance(kernel, int) else kernel
+        super().__init__(in_channels, out_channels, kernel, padding=(0, kernel[1] // 2, kernel[2] // 2))
+        self.history = kernel[0] - 1
+
+    def forward(self, x_BCTHW: Tensor, state: StreamState | None) -> Tensor:
+        if not self.history:
+            return super().forward(x_BCTHW)
+        if state is None and x_BCTHW.shape[2] == 1:  # a picture: only the newest tap of the kernel sees it
+            return F.conv3d(x_BCTHW, self.weight[:, :, -1:], self.bias, padding=self.padding)
+        tail = state.tails.get(self) if state else None
+        if tail is None:
+            tail = torch.zeros_like(x_BCTHW[:, :, :1]).expand(-1, -1, self.history, -1, -1)
+        x_BCTHW = torch.cat([tail, x_BCTHW], dim=2)
+        if state:
+            state.tails[self] = x_BCTHW[:, :, -self.history :].clone()
+        return super().forward(x_BCTHW)
+
+
+class ChannelNorm(nn.Module):
+    """Scale each position to unit root mean square over its channels, times a learned gain."""
+
+    def __init__(self, dim: int, grid_dims: int) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.ones(dim, *(1,) * grid_dims))
+
+    def forward(self, x: Tensor) -> Tensor:
+        gain = (self.gamma * self.gamma.shape[0] ** 0.5).to(x.dtype)
+        if x.dtype in (torch.bfloat16, torch.float16):
+            length = torch.linalg.vector_norm(x, dim=1, keepdim=True, dtype=torch.float32)
+            return x * length.clamp_min(1e-12).reciprocal().to(x.dtype) * gain
+        return F.normalize(x, dim=1) * gain
+
+
+class ResidualBlock(nn.Module):
+    """Norm, SiLU, convolution, twice, around a shortcut."""
+
+    def __init__(self, in_dim: int, out_dim: int) -> None:
+        super().__init__()
+        self.norm1 = ChannelNorm(in_dim, 3)
+        self.conv1 = CausalConv3d(in_dim, out_dim, 3)
+        self.norm2 = ChannelNorm(out_dim, 3)
+        self.conv2 = CausalConv3d(out_dim, out_dim, 3)
+        self.conv_shortcut = CausalConv3d(in_dim, out_dim, 1) if in_dim != out_dim else None
+
+    def forward(self, x: Tensor, state: StreamState | None) -> Tensor:
+        shortcut = x if self.conv_shortcut is None else self.conv_shortcut(x, state)
+        h = self.conv1(F.silu(self.norm1(x)), state)
+        return shortcut + self.conv2(F.silu(self.norm2(h)), state)
+
+
+class FrameAttention(nn.Module):
+    """Self-attention with one head, inside each frame."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.norm = ChannelNorm(dim, 2)
+        self.to_qkv = nn.Conv2d(dim, dim * 3, 1)
+        self.proj = nn.Conv2d(dim, dim, 1)
+
+    def forward(self, x_BCTHW: Tensor, state: StreamState | None) -> Tensor:
+        frames = _frames_first(x_BCTHW)
+        qkv = self.to_qkv(self.norm(frames)).flatten(2).transpose(1, 2).unsqueeze(1)
+        q, k, v = qkv.chunk(3, dim=-1)
+        out = F.scaled_dot_product_attention(q, k, v).squeeze(1).transpose(1, 2).reshape(frames.shape)
+        return x_BCTHW + _frames_back(self.proj(out), x_BCTHW.shape[0])
+
+
+class MidBlock(nn.Module):
+    """Residual block, attention, residual block, on the coarsest grid."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.attentions = nn.ModuleList([FrameAttention(dim)])
+        self.resnets = nn.ModuleList([ResidualBlock(dim, dim), ResidualBlock(dim, dim)])
+
+    def forward(self, x: Tensor, state: StreamState | None) -> Tensor:
+        x = self.resnets[0](x, state)
+        return self.resnets[1](self.attentions[0](x, state), state)
+
+
+class Downsample(nn.Module):
+    """Halve rows and columns, and time too where told: the first frame passes, then two become one."""
+
+    def __init__(self, dim: int, *, temporal: bool) -> None:
+        super().__init__()
+        self.resample = nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(dim, dim, 3, stride=2))
+        self.time_conv = nn.Conv3d(dim, dim, (3, 1, 1), stride=(2, 1, 1)) if temporal else None
+
+    def forward(self, x_BCTHW: Tensor, state: StreamState | None) -> Tensor:
+        x = _frames_back(self.resample(_frames_first(x_BCTHW)), x_BCTHW.shape[0])
+        if self.time_conv is None:
+            return x
+        tail = state.tails.get(self) if state else None
+        if state:
+            state.tails[self] = x[:, :, -1:].clone()
+        if tail is not None:
+            return self.time_conv(torch.cat([tail, x], dim=2))
+        if x.shape[2] == 1:
+            return x
+        return torch.cat([x[:, :, :1], self.time_conv(x)], dim=2)
+
+
+class Upsample(nn.Module):
+    """Double rows and columns, and time too where told: the first frame stays one, others become two."""
+
+    def __init__(self, dim: int, out_dim: int, *, temporal: bool) -> None:
+        super().__init__()
+        self.resample = nn.Sequential(nn.Upsample(scale_factor=2.0, mode="nearest-exact"), nn.Conv2d(dim, out_dim, 3, padding=1))
+        self.time_conv = CausalConv3d(dim, dim * 2, (3, 1, 1)) if temporal else None
+
+    def forward(self, x_BCTHW: Tensor, state: StreamState | None) -> Tensor:
+        x = x_BCTHW if self.time_conv is None else self._double_time(x_BCTHW, state)
+        return _frames_back(self.resample(_frames_first(x)), x.shape[0])
+
+    def _double_time(self, x_BCTHW: Tensor, state: StreamState | None) -> Tensor:
+        assert self.time_conv is not None
+        first = x_BCTHW[:, :, :1] if state is None or not state.started else x_BCTHW[:, :, :0]
+        rest = x_BCTHW[:, :, first.shape[2] :]
+        if not rest.shape[2]:
+            return first
+        b, c, t, h, w = rest.shape
+        pairs = self.time_conv(rest, state).view(b, 2, c, t, h, w).permute(0, 2, 3, 1, 4, 5)
+        return torch.cat([first, pairs.reshape(b, c, 2 * t, h, w)], dim=2)
+
+
+class AverageDown(nn.Module):
+    """The parameter-free way down: space (and time) folded into channels, neighbours averaged."""
+
+    def __init__(self, in_dim: int, out_dim: int, time: int, space: int) -> None:
+        super().__init__()
+        self.out_dim, self.time, self.space = out_dim, time, space
+
+    def forward(self, x_BCTHW: Tensor) -> Tensor:
+        ft, fs = self.time, self.space
+        x = F.pad(x_BCTHW, (0, 0, 0, 0, -x_BCTHW.shape[2] % ft, 0))
+        b, c, t, h, w = x.shape
+        x = x.reshape(b, c, t // ft, ft, h // fs, fs, w // fs, fs).permute(0, 1, 3, 5, 7, 2, 4, 6)
+        return x.reshape(b, self.out_dim, -1, t // ft, h // fs, w // fs).mean(dim=2)
+
+
+class DuplicateUp(nn.Module):
+    """The parameter-free way up: channels repeated and unfolded into space (and time)."""
+
+    def __init__(self, in_dim: int, out_dim: int, time: int, space: int) -> None:
+        super().__init__()
+        self.out_dim, self.time, self.space = out_dim, time, space
+        self.repeats = out_dim * time * space * space // in_dim
+
+    def forward(self, x_BCTHW: Tensor, *, first: bool) -> Tensor:
+        b, _, t, h, w = x_BCTHW.shape
+        ft, fs = self.time, self.space
+        x = x_BCTHW.repeat_interleave(self.repeats, dim=1).view(b, self.out_dim, ft, fs, fs, t, h, w)
+        x = x.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(b, self.out_dim, t * ft, h * fs, w * fs)
+        return x[:, :, ft - 1 :] if first else x
+
+
+class ResidualDown(nn.Module):
+    """Wan 2.2: residual blocks and a downsampler, with a parameter-free shortcut around all of it."""
+
+    def __init__(self, in_dim: int, out_dim: int, blocks: int, *, down: bool, temporal: bool) -> None:
+        super().__init__()
+        self.avg_shortcut = AverageDown(in_dim, out_dim, 2 if temporal else 1, 2 if down else 1)
+        self.resnets = nn.ModuleList(ResidualBlock(in_dim if i == 0 else out_dim, out_dim) for i in range(blocks))
+        self.downsampler = Downsample(out_dim, temporal=temporal) if down else None
+
+    def forward(self, x: Tensor, state: StreamState | None) -> Tensor:
+        h = x
+        for block in self.resnets:
+            h = block(h, state)
+        if self.downsampler is not None:
+            h = self.downsampler(h, state)
+        return h + self.avg_shortcut(x)
+
+
+class ResidualUp(nn.Module):
+    """Wan 2.2: residual blocks and an upsampler, with a parameter-free shortcut around all of it."""
+
+    def __init__(self, in_dim: int, out_dim: int, blocks: int, *, up: bool, temporal: bool) -> None:
+        super().__init__()
+        self.avg_shortcut = DuplicateUp(in_dim, out_dim, 2 if temporal else 1, 2) if up else None
+        self.resnets = nn.ModuleList(ResidualBlock(in_dim if i == 0 else out_dim, out_dim) for i in range(blocks))
+        self.upsampler = Upsample(out_dim, out_dim, temporal=temporal) if up else None
+
+    def forward(self, x: Tensor, state: StreamState | None) -> Tensor:
+        h = x
+        for block in self.resnets:
+            h = block(h, state)
+        if self.upsampler is None or self.avg_shortcut is None:
+            return h
+        return self.upsampler(h, state) + self.avg_shortcut(x, first=state is None or not state.started)
+
+
+class PlainUp(nn.Module):
+    """Wan 2.1: residual blocks, then an upsampler that halves the channels."""
+
+    def __init__(self, in_dim: int, out_dim: int, blocks: int, *, up: bool, temporal: bool) -> None:
+        super().__init__()
+        self.resnets = nn.ModuleList(ResidualBlock(in_dim if i == 0 else out_dim, out_dim) for i in range(blocks))
+        self.upsamplers = nn.ModuleList([Upsample(out_dim, out_dim // 2, temporal=temporal)]) if up else None
+
+    def forward(self, x: Tensor, state: StreamState | None) -> Tensor:
+        for block in self.resnets:
+            x = block(x, state)
+        return x if self.upsamplers is None else self.upsamplers[0](x, state)
+
+
+class Encoder(nn.Module):
+    """Patches of a video to the moments of its latent."""
+
+    def __init__(self, config: VAEConfig) -> None:
+        super().__init__()
+        if config.attn_scales:
+            raise NotImplementedError("no published Wan VAE has attention outside its middle block")
+        dims = [config.base_dim * m for m in (1, *config.dim_mult)]
+        self.conv_in = CausalConv3d(config.in_channels, dims[0], 3)
+        self.down_blocks = nn.ModuleList()
+        for i, (in_dim, out_dim) in enumerate(zip(dims[:-1], dims[1:], strict=True)):
+            down = i < len(config.dim_mult) - 1
+            temporal = down and config.temperal_downsample[i]
+            if config.is_residual:
+                self.down_blocks.append(
+                    ResidualDown(in_dim, out_dim, config.num_res_blocks, down=down, temporal=temporal)
+                )
+                continue
+            for j in range(config.num_res_blocks):
+                self.down_blocks.append(ResidualBlock(in_dim if j == 0 else out_dim, out_dim))
+            if down:
+                self.down_blocks.append(Downsample(out_dim, temporal=temporal))
+        self.mid_block = MidBlock(dims[-1])
+        self.norm_out = ChannelNorm(dims[-1], 3)
+        self.conv_out = CausalConv3d(dims[-1], config.z_dim * 2, 3)
+
+    def forward(self, x: Tensor, state: StreamState | None) -> Tensor:
+        x = self.conv_in(x, state)
+        for block in self.down_blocks:
+            x = block(x, state)
+        x = self.mid_block(x, state)
+        return self.conv_out(F.silu(self.norm_out(x)), state)
+
+
+class Decoder(nn.Module):
+    """A latent to the patches of its video."""
+
+    def __init__(self, config: VAEConfig) -> None:
+        super().__init__()
+        base = config.decoder_base_dim or config.base_dim
+        dims = [base * m for m in (config.dim_mult[-1], *config.dim_mult[::-1])]
+        temporal = config.temperal_downsample[::-1]
+        self.conv_in = CausalConv3d(config.z_dim, dims[0], 3)
+        self.mid_block = MidBlock(dims[0])
+        self.up_blocks = nn.ModuleList()
+        block = ResidualUp if config.is_residual else PlainUp
+        for i, (in_dim, out_dim) in enumerate(zip(dims[:-1], dims[1:], strict=True)):
+            up = i < len(config.dim_mult) - 1
+            in_dim = in_dim if config.is_residual or i == 0 else in_dim // 2
+            self.up_blocks.append(
+                block(in_dim, out_dim, config.num_res_blocks + 1, up=up, temporal=up and temporal[i])
+            )
+        self.norm_out = ChannelNorm(dims[-1], 3)
+        self.conv_out = CausalConv3d(dims[-1], config.out_channels, 3)
+
+    def forward(self, x: Tensor, state: StreamState | None) -> Tensor:
+        x = self.mid_block(self.conv_in(x, state), state)
+        for block in self.up_blocks:
+            x = block(x, state)
+        return self.conv_out(F.silu(self.norm_out(x)), state)
+
+
+class WanVAE(nn.Module):
+    """Video in [-1, 1] to latents and back, whole or in pieces."""
+
+    def __init__(self, config: VAEConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config)
+        self.quant_conv = CausalConv3d(config.z_dim * 2, config.z_dim * 2, 1)
+        self.post_quant_conv = CausalConv3d(config.z_dim, config.z_dim, 1)
+        self.decoder = Decoder(config)
+
+    @torch.no_grad()
+    def init_weights(self, logvar: float = -6.0) -> None:
+        """Start for training from scratch: every learned branch beside a shortcut at zero, a narrow posterior.
+
+        With the parameter-free shortcuts the network starts as a linear code of patches, and learns
+        several times as fast as from a plain start (docs/journal.md).
+        """
+        for module in self.modules():
+            if isinstance(module, ResidualBlock):
+                nn.init.zeros_(module.conv2.weight)
+                nn.init.zeros_(module.conv2.bias)
+            elif isinstance(module, Upsample | Downsample) and self.config.is_residual:
+                nn.init.zeros_(module.resample[1].weight)
+                nn.init.zeros_(module.resample[1].bias)
+            elif isinstance(module, FrameAttention):
+                nn.init.zeros_(module.proj.weight)
+                nn.init.zeros_(module.proj.bias)
+        nn.init.zeros_(self.quant_conv.weight[self.config.z_dim :])
+        nn.init.constant_(self.quant_conv.bias[self.config.z_dim :], logvar)
+
+    def encode(self, video_BCTHW: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of a whole clip's latent: (B, z, (T-1)/4+1, H/s, W/s) each."""
+        return self._encode(video_BCTHW, None)
+
+    def decode(self, latent_BCTHW: Tensor) -> Tensor:
+        """The video of a whole latent, not clamped: (B, 3, 4(T-1)+1, sH, sW)."""
+        return self._decode(latent_BCTHW, None)
+
+    def encode_chunk(self, video_BCTHW: Tensor, state: StreamState) -> tuple[Tensor, Tensor]:
+        """The next frames of a clip: 4n+1 of them at first, then multiples of 4."""
+        assert video_BCTHW.shape[2] % self.config.scale_factor_temporal == (0 if state.started else 1)
+        moments = self._encode(video_BCTHW, state)
+        state.started = True
+        return moments
+
+    def decode_chunk(self, latent_BCTHW: Tensor, state: StreamState) -> Tensor:
+        """The next latent frames of a clip, any number: 4 frames come from each, 1 from the very first."""
+        video = self._decode(latent_BCTHW, state)
+        state.started = True
+        return video
+
+    def normalise(self, latent_BCTHW: Tensor) -> Tensor:
+        """Latents as the transformer sees them: zero mean and unit deviation in each channel."""
+        mean, std = self._statistics(latent_BCTHW)
+        return (latent_BCTHW - mean) / std
+
+    def denormalise(self, latent_BCTHW: Tensor) -> Tensor:
+        """The inverse of `normalise`."""
+        mean, std = self._statistics(latent_BCTHW)
+        return latent_BCTHW * std + mean
+
+    def _statistics(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        mean, std = self.config.latents_mean, self.config.latents_std
+        assert len(mean) == len(std) == self.config.z_dim, "the config has no latent statistics"
+        shape = (1, -1, 1, 1, 1)
+        return like.new_tensor(mean).view(shape), like.new_tensor(std).view(shape)
+
+    def _encode(self, video_BCTHW: Tensor, state: StreamState | None) -> tuple[Tensor, Tensor]:
+        x = _fold(video_BCTHW, self.config.patch_size or 1)
+        mean, logvar = self.quant_conv(self.encoder(x, state), state).chunk(2, dim=1)
+        return mean, logvar
+
+    def _decode(self, latent_BCTHW: Tensor, state: StreamState | None) -> Tensor:
+        latent_BCTHW = latent_BCTHW.contiguous(memory_format=torch.channels_last_3d)
+        x = self.decoder(self.post_quant_conv(latent_BCTHW, state), state)
+        return _unfold(x, self.config.patch_size or 1)
+
+
+def _frames_first(x_BCTHW: Tensor) -> Tensor:
+    """(B, C, T, H, W) to (B*T, C, H, W)."""
+    return x_BCTHW.transpose(1, 2).flatten(0, 1)
+
+
+def _frames_back(x: Tensor, batch: int) -> Tensor:
+    """(B*T, C, H, W) to (B, C, T, H, W)."""
+    return x.unflatten(0, (batch, -1)).transpose(1, 2)
+
+
+def _fold(x_BCTHW: Tensor, p: int) -> Tensor:
+    """Pixels of p x p squares into channels, columns before rows as Wan 2.2 has them."""
+    b, c, t, h, w = x_BCTHW.shape
+    x = x_BCTHW.reshape(b, c, t, h // p, p, w // p, p).permute(0, 1, 6, 4, 2, 3, 5)
+    return x.reshape(b, c * p * p, t, h // p, w // p).contiguous(memory_format=torch.channels_last_3d)
+
+
+def _unfold(x_BCTHW: Tensor, p: int) -> Tensor:
+    """The inverse of `_fold`."""
+    b, c, t, h, w = x_BCTHW.shape
+    x = x_BCTHW.reshape(b, c // (p * p), p, p, t, h, w).permute(0, 1, 4, 5, 3, 6, 2)
+    return x.reshape(b, c // (p * p), t, h * p, w * p)
