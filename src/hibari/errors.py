@@ -1,7 +1,7 @@
 """Every error that Hibari raises for its users, as one tree.
 
-HibariError                      anything below; `hint` says what to do
-├── InvalidRequest               a setting that a person gave is wrong; `option` names it
+HibariError                      anything below; `hint` says what to do, `option` names the setting at fault
+├── InvalidRequest               a setting that a person gave is wrong
 ├── UnknownModel                 no such model here
 ├── BadWeights                   a weights folder is missing, truncated, or of another architecture
 ├── BadMedia                     a picture or video cannot be read, or a suffix cannot be written
@@ -16,11 +16,15 @@ Our own invariants are `assert`s; these classes are for what a person can put ri
 
 
 class HibariError(Exception):
-    """Base of the tree: one line of what is wrong and, in `hint`, what to do about it."""
+    """Base of the tree: one line of what is wrong and, in `hint`, what to do about it.
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    `option` is the field name of the setting at fault, such as "size", where there is one.
+    """
+
+    def __init__(self, message: str, *, option: str = "", hint: str = "") -> None:
         super().__init__(message)
         self.message = message
+        self.option = option
         self.hint = hint
 
     def __str__(self) -> str:
@@ -28,11 +32,7 @@ class HibariError(Exception):
 
 
 class InvalidRequest(HibariError):
-    """A setting that a person gave is wrong; `option` is its field name, such as "size"."""
-
-    def __init__(self, message: str, *, option: str = "", hint: str = "") -> None:
-        super().__init__(message, hint=hint)
-        self.option = option
+    """A setting that a person gave is wrong."""
 
 
 class UnknownModel(HibariError):

@@ -1,0 +1,148 @@
+"""The child process that opens other people's files: `python -m hibari.media.reader JSON`.
+
+It limits itself before it looks at a byte, answers with one line of JSON and then, where frames were
+asked for, their raw bytes (rgb24) on standard output. A file that kills it kills nothing else.
+`decode.py` is its other end; nothing else starts it.
+"""
+
+import json
+import resource
+import sys
+import warnings
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import av
+    import numpy as np
+
+# Demuxers that read the one file they are given: no playlists, no image sequences, no networks.
+DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,ogg,flv,gif,mpegvideo,h264,hevc,ivf"
+PICTURES = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+
+
+class Unreadable(Exception):
+    """This file cannot be read; the message says why."""
+
+
+def limit(memory_bytes: int, cpu_seconds: int) -> None:
+    """Bound this process: address space, processor time, and no file may be written."""
+    for what, value in (
+        (resource.RLIMIT_AS, memory_bytes),
+        (resource.RLIMIT_CPU, cpu_seconds),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        hard = resource.getrlimit(what)[1]
+        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(what, (value, hard))
+
+
+def read_picture(path: Path, max_pixels: int) -> "tuple[dict[str, Any], Iterator[np.ndarray]] | None":
+    """Head and the one frame of a picture; None where the file is no picture that Pillow knows."""
+    import numpy as np
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    Image.MAX_IMAGE_PIXELS = None  # our own bound below, with our own words
+    try:
+        picture = Image.open(path, formats=PICTURES)
+    except UnidentifiedImageError:
+        return None
+    with picture:
+        _check_pixels(picture.width, picture.height, max_pixels)
+        if getattr(picture, "n_frames", 1) > 1 and picture.format == "GIF":
+            return None  # a moving picture is a video
+        codec = str(picture.format).lower()
+        upright = ImageOps.exif_transpose(picture)
+        if upright.has_transparency_data:
+            rgba = upright.convert("RGBA")
+            upright = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+        frame = np.asarray(upright.convert("RGB"))
+    head = {"kind": "still", "codec": codec, "width": frame.shape[1], "height": frame.shape[0], "fps": 0.0, "frames": 1}
+    return head, iter([frame])
+
+
+def read_video(path: Path, max_pixels: int) -> "tuple[dict[str, Any], Iterator[np.ndarray]]":
+    """Head and the frames of a video, upright, as they are decoded."""
+    import av
+
+    container = av.open(str(path), options={"format_whitelist": DEMUXERS, "protocol_whitelist": "file"})
+    if not container.streams.video:
+        raise Unreadable("it holds no picture track")
+    stream = container.streams.video[0]
+    stream.thread_type = "NONE"  # threads cost address space, and the limit counts it
+    _check_pixels(stream.width, stream.height, max_pixels)
+    frames = (_upright(frame, max_pixels) for frame in container.decode(stream))
+    first = next(frames, None)
+    if first is None:
+        raise Unreadable("it holds no frame")
+    rate = stream.average_rate or stream.guessed_rate
+    head = {
+        "kind": "video",
+        "codec": stream.codec_context.name,
+        "width": first.shape[1],
+        "height": first.shape[0],
+        "fps": float(rate) if rate else 0.0,
+        "frames": stream.frames,
+    }
+    return head, _chain(first, frames)
+
+
+def _upright(frame: "av.VideoFrame", max_pixels: int) -> "np.ndarray":
+    import numpy as np
+
+    _check_pixels(frame.width, frame.height, max_pixels)
+    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90))
+
+
+def _chain(first: "np.ndarray", rest: "Iterator[np.ndarray]") -> "Iterator[np.ndarray]":
+    yield first
+    for frame in rest:
+        if frame.shape != first.shape:
+            raise Unreadable("its frames change their size")
+        yield frame
+
+
+def _check_pixels(width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise Unreadable(f"{width}x{height} is too large ({max_pixels // 10**6} million pixels are allowed)")
+
+
+def answer(task: dict[str, Any]) -> None:
+    """Do one task: read `path`, write its head, and up to `frames` frames."""
+    path = Path(task["path"])
+    head, frames = read_picture(path, task["pixels"]) or read_video(path, task["pixels"])
+    sys.stdout.buffer.write(json.dumps(head).encode() + b"\n")
+    for frame in islice(frames, task["frames"]):
+        sys.stdout.buffer.write(frame.tobytes())
+    sys.stdout.buffer.flush()
+
+
+def main() -> None:
+    """Read the task from the command line; every failure is one line of JSON and exit status 1."""
+    task = json.loads(sys.argv[1])
+    limit(task["memory"], task["cpu"])
+    warnings.simplefilter("ignore")
+    try:
+        answer(task)
+    except Unreadable as error:
+        _fail(str(error))
+    except MemoryError:
+        _fail("it needs more memory than reading is allowed")
+    except BrokenPipeError:
+        sys.exit(1)  # the other end has seen enough
+    except (OSError, ValueError, SyntaxError, EOFError) as error:
+        # What Pillow and FFmpeg raise for a damaged file; their words carry addresses and paths.
+        _fail(f"damaged, or not a picture or video ({type(error).__name__})")
+
+
+def _fail(reason: str) -> None:
+    sys.stdout.buffer.write(json.dumps({"error": reason}).encode() + b"\n")
+    sys.stdout.buffer.flush()
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""What a person asks for: one frozen record, checked once, where it is made. No torch here.
+
+This room knows what is allowed for any model. What a certain model allows (its sizes, how long it
+can go on) is `catalog.py`'s knowledge, and `generate/plan.py` holds a request against it.
+"""
+
+import math
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from hibari.errors import InvalidRequest
+
+MAX_PROMPT = 32_000  # the Videos API's own bound
+MIN_SIDE, MAX_SIDE = 64, 4096
+MAX_SECONDS = 3600.0
+MAX_FPS = 60
+MAX_STEPS = 1000
+MAX_GUIDANCE = 50.0
+MAX_SEED = 2**53 - 1  # the largest whole number that every JSON reader keeps exact
+MAX_COUNT = 100
+
+
+class Size(NamedTuple):
+    """Delivered width and height in pixels."""
+
+    width: int
+    height: int
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read "576x336"; raises InvalidRequest for anything that is not an even WIDTHxHEIGHT in bounds."""
+        match = re.fullmatch(r"\s*([0-9]{1,6})\s*[xX×*]\s*([0-9]{1,6})\s*", text)
+        if match is None:
+            raise _wrong_size(text)
+        return cls(int(match[1]), int(match[2]))
+
+
+def _wrong_size(given: object) -> InvalidRequest:
+    return InvalidRequest(
+        f"{_shown(given)} is not a size.",
+        option="size",
+        hint=f"Give WIDTHxHEIGHT in even numbers from {MIN_SIDE} to {MAX_SIDE}, such as 576x336.",
+    )
+
+
+def _shown(given: object) -> str:
+    """A value as a person typed it, cut so that an error stays one line."""
+    text = " ".join(str(given).split())
+    return repr(text if len(text) <= 40 else text[:37] + "...")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationRequest:
+    """A video or a picture to be made. `None` leaves a setting to the model.
+
+    `seconds=0` asks for a single picture. `size` takes "WxH" as well as a Size. `image` is the
+    start frame, and `strength` says how freely it is redrawn: 0 keeps it, 1 forgets it.
+    Raises InvalidRequest, whose `option` is the field at fault.
+    """
+
+    prompt: str
+    negative: str = ""
+    model: str | None = None
+    size: Size | None = None
+    seconds: float | None = None
+    fps: int | None = None
+    seed: int | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    image: Path | None = None
+    strength: float | None = None
+
+    def __post_init__(self) -> None:
+        _check_prompt("prompt", self.prompt, required=True)
+        _check_prompt("negative", self.negative, required=False)
+        if self.model is not None and not self.model.strip():
+            raise InvalidRequest(
+                "'' is not a model.", option="model", hint="`hibari models` lists what is installed."
+            )
+        object.__setattr__(self, "size", _checked_size(self.size))
+        _check_number("seconds", self.seconds, 0, MAX_SECONDS, "0 for a single picture")
+        _check_whole("fps", self.fps, 1, MAX_FPS)
+        _check_whole("seed", self.seed, 0, MAX_SEED)
+        _check_whole("steps", self.steps, 1, MAX_STEPS)
+        _check_number("guidance", self.guidance, 1, MAX_GUIDANCE, "1 switches guidance off")
+        _check_number("strength", self.strength, 0, 1, "0 keeps the start image, 1 forgets it")
+        if self.image is not None:
+            object.__setattr__(self, "image", Path(self.image))
+        if self.strength is not None and self.image is None:
+            raise InvalidRequest(
+                "there is nothing to redraw.", option="strength", hint="It needs an image (--image FILE)."
+            )
+
+    @property
+    def is_still(self) -> bool:
+        return self.seconds == 0
+
+    def with_seed(self, seed: int) -> Self:
+        """The same request from another starting noise."""
+        return replace(self, seed=seed)
+
+
+def seeds(first: int, count: int) -> list[int]:
+    """The seeds of `count` takes of one request: `first` and its followers."""
+    _check_whole("count", count, 1, MAX_COUNT)
+    if first + count - 1 > MAX_SEED:
+        raise InvalidRequest(f"{first} is too large for {count} takes.", option="seed", hint="Use a smaller one.")
+    return list(range(first, first + count))
+
+
+def _check_prompt(option: str, text: str, *, required: bool) -> None:
+    if not isinstance(text, str):
+        raise InvalidRequest(f"{_shown(text)} is not text.", option=option)
+    if required and not text.strip():
+        raise InvalidRequest(
+            "it is empty.", option=option, hint=f"Say what to show, in 1 to {MAX_PROMPT} characters."
+        )
+    if len(text) > MAX_PROMPT:
+        raise InvalidRequest(f"{len(text)} characters, and at most {MAX_PROMPT} are allowed.", option=option)
+    if "\0" in text:
+        raise InvalidRequest("it holds a zero byte.", option=option, hint="Plain text is allowed.")
+
+
+def _checked_size(size: Size | tuple[int, int] | str | None) -> Size | None:
+    if size is None:
+        return None
+    if isinstance(size, str):
+        size = Size.parse(size)
+    if len(size) != len(Size._fields) or not all(type(side) is int for side in size):
+        raise _wrong_size(size)
+    if not all(MIN_SIDE <= side <= MAX_SIDE and side % 2 == 0 for side in size):
+        raise _wrong_size(Size(*size))
+    return Size(*size)
+
+
+def _check_whole(option: str, value: int | None, low: int, high: int) -> None:
+    if value is None:
+        return
+    if type(value) is not int or not low <= value <= high:
+        raise InvalidRequest(
+            f"{_shown(value)} is not allowed.", option=option, hint=f"Give a whole number from {low} to {high}."
+        )
+
+
+def _check_number(option: str, value: float | None, low: float, high: float, note: str) -> None:
+    if value is None:
+        return
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or not low <= value <= high:
+        raise InvalidRequest(
+            f"{_shown(value)} is not allowed.", option=option, hint=f"Give a number from {low:g} to {high:g} ({note})."
+        )
