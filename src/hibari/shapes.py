@@ -101,12 +101,16 @@ class Strides:
 
 
 class Run(NamedTuple):
-    """Neighbouring clips of a pack that share a grid: `count` of them, tokens `start` to `stop`."""
+    """Neighbouring clips of a pack that share a grid: `count` of them, tokens `start` to `stop`.
+
+    The last `references` latent frames of each are reference pictures.
+    """
 
     count: int
     grid: Grid
     start: int
     stop: int
+    references: int
 
 
 @dataclass(frozen=True)
@@ -114,10 +118,12 @@ class PackLayout:
     """Clips of any sizes laid one after the other in one token sequence, with no padding.
 
     Tokens of a clip are ordered by frame, row, column. Clips with equal grids should stand next to
-    each other: each such run is attended to as one batch.
+    each other: each such run is attended to as one batch. `references` says how many of each clip's
+    last latent frames are reference pictures, which stand outside its time; empty means none.
     """
 
     grids: tuple[Grid, ...]
+    references: tuple[int, ...] = ()
 
     @property
     def num_tokens(self) -> int:
@@ -131,9 +137,10 @@ class PackLayout:
     @property
     def runs(self) -> tuple[Run, ...]:
         runs, start = [], 0
-        for grid, clips in groupby(self.grids):
+        references = self.references or (0,) * len(self.grids)
+        for (grid, reference), clips in groupby(zip(self.grids, references, strict=True)):
             count = len(list(clips))
             stop = start + count * grid.tokens
-            runs.append(Run(count, grid, start, stop))
+            runs.append(Run(count, grid, start, stop, reference))
             start = stop
         return tuple(runs)

@@ -327,7 +327,7 @@ class WanDiT(nn.Module):
         assert len(text.lengths) == len(layout.grids), "one prompt for each clip"
         runs, first, dtype = [], 0, self.patch_embedding.weight.dtype
         for run in layout.runs:
-            turns = rotations(run.grid, self.config.attention_head_dim, device, dtype)
+            turns = rotations(run.grid, self.config.attention_head_dim, device, dtype, run.references)
             slots_BS, slot_bias = text.slots(first, run.count, device)
             runs.append(RunInputs(run.count, run.start, run.stop, turns, slots_BS, slot_bias))
             first += run.count

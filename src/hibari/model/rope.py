@@ -12,6 +12,7 @@ from torch import Tensor
 from hibari.shapes import Grid
 
 THETA = 10000.0
+REFERENCE_GAP = 16
 
 
 def split_head(head_width: int) -> tuple[int, int, int]:
@@ -20,17 +21,23 @@ def split_head(head_width: int) -> tuple[int, int, int]:
     return head_width - 2 * side, side, side
 
 
-def rotations(grid: Grid, head_width: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+def rotations(
+    grid: Grid, head_width: int, device: torch.device, dtype: torch.dtype, references: int = 0
+) -> Tensor:
     """Unit complex numbers (L,1,J) by which the tokens of one clip turn their queries and keys.
 
     The angles are taken in float64 where the device has it; complex64 comes back, or complex128
-    for a float64 model.
+    for a float64 model. The last `references` frames are pictures outside the clip's time: they stand
+    REFERENCE_GAP frames after its end.
     """
     angle_dtype = torch.float32 if device.type == "mps" else torch.float64
     tables = []
     for axis, (length, width) in enumerate(zip(grid, split_head(head_width), strict=True)):
         exponents = torch.arange(0, width, 2, dtype=angle_dtype, device=device) / width
-        angles = torch.outer(torch.arange(length, dtype=angle_dtype, device=device), THETA**-exponents)
+        places = torch.arange(length, dtype=angle_dtype, device=device)
+        if axis == 0 and references:
+            places[length - references :] += REFERENCE_GAP
+        angles = torch.outer(places, THETA**-exponents)
         shape = [1, 1, 1, -1]
         shape[axis] = length
         tables.append(angles.view(shape).expand(*grid, -1))
