@@ -26,10 +26,11 @@ SHA256 = {
 }
 """Of the original files, as many public repositories pin them."""
 
+# "dtype" is what transformers and diffusers compute in by default, whatever the file holds.
 CONFIG = {
     "architectures": ["BertModel"],
     "attention_probs_dropout_prob": 0.1,
-    "dtype": "float16",
+    "dtype": "float32",
     "hidden_act": "gelu",
     "hidden_dropout_prob": 0.1,
     "hidden_size": 384,
