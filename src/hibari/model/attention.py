@@ -20,28 +20,37 @@ CHUNK = 512
 
 
 def attend(
-    q_BLNK: Tensor, k_BMNK: Tensor, v_BMNK: Tensor, bias: Tensor | None = None, backend: Backend = "auto"
+    q_BLNK: Tensor,
+    k_BMNK: Tensor,
+    v_BMNK: Tensor,
+    bias: Tensor | None = None,
+    backend: Backend = "auto",
+    scale: float | None = None,
 ) -> Tensor:
-    """Softmax attention (B,L,N,K); `bias`, broadcast over (B,N,L,M), is added to the scaled scores."""
+    """Softmax attention (B,L,N,K).
+
+    `bias`, broadcast over (B,N,L,M), is added to the scores; `scale` multiplies them, K**-0.5 if None.
+    """
     if backend == "auto":
         backend = "chunked" if q_BLNK.device.type == "cpu" else "sdpa"
-    q_BNLK, k_BNMK, v_BNMK = (x.transpose(1, 2) for x in (q_BLNK, k_BMNK, v_BMNK))
     if bias is not None:
         bias = bias.to(q_BLNK.dtype)
+    q_BNLK, k_BNMK, v_BNMK = (x.transpose(1, 2) for x in (q_BLNK, k_BMNK, v_BMNK))
     if backend == "sdpa":
-        out_BNLK = F.scaled_dot_product_attention(q_BNLK, k_BNMK, v_BNMK, attn_mask=bias)
+        out_BNLK = F.scaled_dot_product_attention(q_BNLK, k_BNMK, v_BNMK, attn_mask=bias, scale=scale)
     else:
-        out_BNLK = _chunked(q_BNLK, k_BNMK, v_BNMK, bias)
+        scale = q_BLNK.shape[-1] ** -0.5 if scale is None else scale
+        out_BNLK = _chunked(q_BNLK, k_BNMK if scale == 1.0 else k_BNMK * scale, v_BNMK, bias)
     return out_BNLK.transpose(1, 2)
 
 
 def _chunked(q_BNLK: Tensor, k_BNMK: Tensor, v_BNMK: Tensor, bias: Tensor | None) -> Tensor:
-    keys_BNKM = (k_BNMK * q_BNLK.shape[-1] ** -0.5).transpose(2, 3)
+    k_BNKM = k_BNMK.transpose(2, 3)
     parts = []
     for start in range(0, q_BNLK.shape[2], CHUNK):
-        scores_BNLM = q_BNLK[:, :, start : start + CHUNK] @ keys_BNKM
+        q_part = q_BNLK if q_BNLK.shape[2] <= CHUNK else q_BNLK[:, :, start : start + CHUNK]
+        scores_BNLM = q_part @ k_BNKM
         if bias is not None:
-            rows = bias if bias.shape[2] == 1 else bias[:, :, start : start + CHUNK]
-            scores_BNLM = scores_BNLM + rows
+            scores_BNLM += bias if bias.shape[2] == 1 else bias[:, :, start : start + CHUNK]
         parts.append(scores_BNLM.softmax(-1) @ v_BNMK)
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)

@@ -3,7 +3,7 @@
 A head of K numbers is K/2 complex pairs. Height and width take 2*(K//6) numbers each, time takes the
 rest; within each share the frequencies fall from 1 to 1/theta (Su et al. 2021; Wan, arXiv 2503.20314).
 
-Legend: B clips, L tokens, N heads, K head width, J = K/2 complex pairs.
+Legend: L tokens, K head width, J = K/2 complex pairs.
 """
 
 import torch
@@ -21,9 +21,7 @@ def split_head(head_width: int) -> tuple[int, int, int]:
     return head_width - 2 * side, side, side
 
 
-def rotations(
-    grid: Grid, head_width: int, device: torch.device, dtype: torch.dtype, references: int = 0
-) -> Tensor:
+def rotations(grid: Grid, head_width: int, device: torch.device, dtype: torch.dtype, references: int = 0) -> Tensor:
     """Unit complex numbers (L,1,J) by which the tokens of one clip turn their queries and keys.
 
     The angles are taken in float64 where the device has it; complex64 comes back, or complex128
@@ -44,10 +42,3 @@ def rotations(
     angles_LJ = torch.cat(tables, dim=-1).reshape(grid.tokens, 1, head_width // 2)
     real = torch.float64 if dtype == torch.float64 else torch.float32
     return torch.polar(torch.ones_like(angles_LJ), angles_LJ).to(torch.promote_types(real, torch.complex64))
-
-
-def rotate(x_BLNK: Tensor, rotations_LJ: Tensor) -> Tensor:
-    """Turn neighbouring pairs of numbers by each token's position; worked in complex64 at least."""
-    wide = x_BLNK if x_BLNK.dtype == torch.float64 else x_BLNK.float()
-    pairs = torch.view_as_complex(wide.unflatten(-1, (-1, 2)))
-    return torch.view_as_real(pairs * rotations_LJ).flatten(-2).to(x_BLNK.dtype)
