@@ -7,7 +7,6 @@ from diffusers import UniPCMultistepScheduler
 from hibari.flow.times import (
     HIGHEST_LEVEL,
     LevelDraw,
-    draw_frame_levels,
     draw_levels,
     schedule,
     shift_for,
@@ -63,11 +62,3 @@ def test_a_uniform_share_of_one_is_uniform() -> None:
     levels = draw_levels(40_000, torch.Generator().manual_seed(2), LevelDraw(uniform_share=1.0))
     counts = torch.histc(levels, bins=10, min=0, max=1) / 4000
     assert bool((counts - 1).abs().max() < 0.06)
-
-
-def test_frame_levels_are_shared_or_independent() -> None:
-    levels = draw_frame_levels([3, 4, 1], [False, True, False], torch.Generator().manual_seed(3), LevelDraw())
-    shared, independent, single = levels.split([3, 4, 1])
-    assert shared.unique().numel() == 1
-    assert independent.unique().numel() == 4
-    assert levels.unique().numel() == 6 and single.shape == (1,)

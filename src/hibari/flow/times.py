@@ -4,7 +4,6 @@ A level is in [0, 1]: 0 is clean, 1 is noise. The model's own clock counts to NU
 the one place that says how a level of the schedule is told to the model.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import overload
@@ -87,25 +86,13 @@ class LevelDraw:
 
 
 def draw_levels(num: int, generator: torch.Generator, draw: LevelDraw) -> Tensor:
-    """`num` independent levels in (0, 1) for training: (num,) float32 on the generator's device."""
+    """`num` independent levels in [0, 1] for training: (num,) float32 on the generator's device.
+
+    One for a clip that is noised evenly, one for each latent frame in diffusion forcing (arXiv 2407.01392).
+    """
     device = generator.device
     normal = torch.randn(num, generator=generator, device=device)
     uniform = torch.rand(num, generator=generator, device=device)
     # Which draws are uniform is drawn too, so every call takes the same count of numbers from the generator.
     is_uniform = torch.rand(num, generator=generator, device=device) < draw.uniform_share
     return shift_levels(torch.where(is_uniform, uniform, torch.sigmoid(draw.mean + draw.std * normal)), draw.shift)
-
-
-def draw_frame_levels(
-    frames: Sequence[int], independent: Sequence[bool], generator: torch.Generator, draw: LevelDraw
-) -> Tensor:
-    """A level for each latent frame of a pack of clips: (sum(frames),) float32 on the generator's device.
-
-    A clip of `frames[i]` latent frames has one level for all of them, or, where `independent[i]`, a level drawn
-    anew for each. Source: diffusion forcing, Chen et al. 2024, arXiv 2407.01392.
-    """
-    assert len(frames) == len(independent), (frames, independent)
-    counts = [count if alone else 1 for count, alone in zip(frames, independent, strict=True)]
-    repeats = [1 if alone else count for count, alone in zip(frames, independent, strict=True)]
-    drawn = draw_levels(sum(counts), generator, draw).split(counts)
-    return torch.cat([levels.repeat_interleave(times) for levels, times in zip(drawn, repeats, strict=True)])
