@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import torch
 from diffusers import WanPipeline
-from tiny_pipeline import build_tiny_pipeline
 from torch import Tensor
 
 from hibari.flow.guidance import guide
 from hibari.flow.solver import unipc
 from hibari.flow.times import schedule, timestep_of
 from hibari.model.text import MiniLMTextEncoder
+from tiny_pipeline import build_tiny_pipeline
 
 PROMPT, NEGATIVE = "a red ball rolls to the left over a meadow", "blurred"
 STEPS, SCALE = 6, 4.0

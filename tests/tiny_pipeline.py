@@ -6,9 +6,10 @@ The text encoder, the tokenizer, the scheduler and model_index.json are the real
 import shutil
 from pathlib import Path
 
-import hibari_mini
 import torch
 from diffusers import AutoencoderKLWan, WanTransformer3DModel
+
+import hibari_mini
 
 SHIPPED = ("text_encoder", "tokenizer", "scheduler")
 

@@ -4,12 +4,12 @@ import json
 import shutil
 from pathlib import Path
 
-import hibari_mini
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, BertConfig, BertModel
 
+import hibari_mini
 from hibari.errors import BadWeights, InvalidRequest
 from hibari.model.text import MiniLMTextEncoder
 

@@ -59,7 +59,8 @@ class BertLayer(nn.Module):
             linear(x_BLD).unflatten(-1, (self.num_heads, -1)) for linear in (self.query, self.key, self.value)
         )
         x_BLD = self.attended_norm(x_BLD + self.attended(attend(q_BLNK, k_BLNK, v_BLNK).flatten(2)))
-        return self.narrow_norm(x_BLD + self.narrow(F.gelu(self.widen(x_BLD))))
+        y_BLD: Tensor = self.narrow_norm(x_BLD + self.narrow(F.gelu(self.widen(x_BLD))))
+        return y_BLD
 
 
 class Bert(nn.Module):
@@ -74,7 +75,7 @@ class Bert(nn.Module):
         self.layers = nn.ModuleList(BertLayer(config) for _ in range(config.num_hidden_layers))
 
     def forward(self, ids_BL: Tensor) -> Tensor:
-        x_BLD = self.words(ids_BL) + self.positions.weight[: ids_BL.shape[1]] + self.segments.weight[0]
+        x_BLD: Tensor = self.words(ids_BL) + self.positions.weight[: ids_BL.shape[1]] + self.segments.weight[0]
         x_BLD = self.norm(x_BLD)
         for layer in self.layers:
             x_BLD = layer(x_BLD)
@@ -83,7 +84,7 @@ class Bert(nn.Module):
 
 def _table(rows: int, width: int) -> nn.Embedding:
     """An embedding with no values yet. Drawing them would, on meta, load all of torch's compiler: 1.7 s."""
-    return nn.Embedding.from_pretrained(torch.empty(rows, width))
+    return nn.Embedding(rows, width, _weight=torch.empty(rows, width))
 
 
 STEM_KEYS = {
