@@ -1,63 +1,201 @@
-"""Captions: varied English for what a scene shows, and nothing that it does not show."""
+"""Captions: varied English for what a scene shows, and nothing that it does not show.
 
+A caption is put together from the tables in words.py: noun phrases, verb phrases in one of three forms, a place, and at
+times the camera and the weather. Its length, order and form are drawn from the generator that is handed in.
+"""
+
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from hibari.worlds import naming, words
 from hibari.worlds.scene import Labels
 
-# Present third person, what may follow "is", and both for each motion.
-VERBS = {
-    "still": ["stays in place", "stays where it is", "stays still", "is staying in place", "hovers in place"],
-    "left": [
-        "moves to the left",
-        "drifts to the left",
-        "glides left",
-        "is moving left",
-        "travels to the left",
-        "drifts left",
-    ],
-    "right": [
-        "moves to the right",
-        "drifts to the right",
-        "glides right",
-        "is moving right",
-        "travels to the right",
-        "drifts right",
-    ],
-    "up": ["moves up", "rises", "floats upwards", "is rising", "drifts up", "goes up"],
-    "down": ["moves down", "sinks", "descends", "is sinking", "drifts down", "goes down"],
-    "bounces": ["bounces", "bounces up and down", "is bouncing", "bounces on the ground", "hops up and down"],
-    "grows": ["grows", "gets bigger", "is growing", "becomes larger", "grows bigger"],
-    "shrinks": ["shrinks", "gets smaller", "is shrinking", "becomes smaller"],
-    "circles": ["circles", "moves in a circle", "goes round in circles", "is circling", "flies in circles"],
-    "diagonal": ["moves {detail}", "drifts {detail}", "glides {detail}", "is moving {detail}"],
-    "rolls": ["rolls to the {detail}", "rolls {detail}", "is rolling to the {detail}"],
-    "appears": ["appears", "appears out of nowhere", "pops up", "suddenly appears"],
-}
-PLACES = {
-    "sky": ["in the sky", "in a blue sky", "against a blue sky", "among the clouds"],
-    "sunset": ["at sunset", "against the sunset", "over the ocean at sunset", "over the sea at sunset"],
-    "night": ["at night", "in the night sky", "under the stars", "in a starry night"],
-    "meadow": ["in a meadow", "over a green meadow", "in a field of flowers", "on a grassy hill"],
-    "desert": ["in the desert", "over the desert", "over sand dunes", "in a sandy desert"],
-    "ocean": ["over the ocean", "over the sea", "above the blue ocean", "at sea"],
-    "snow": ["in the snow", "in a snowy landscape", "over snowy hills", "in winter"],
-    "forest": ["in a forest", "in the woods", "among the trees", "in a green forest"],
-}
+DOUBLED = {"hop", "pop", "get", "stop", "spin", "swim", "bob", "drop"}
 
 
-def article(noun: str) -> str:
-    """The noun phrase with "a" or "an" before it."""
-    return f"{'an' if noun[0].lower() in 'aeio' else 'a'} {noun}"
+@dataclass(frozen=True, kw_only=True)
+class Glimpse:
+    """What a caption may say of one thing beyond its labels; empty words say nothing.
+
+    `detail` is the way it goes or turns, `size` and `pace` an adjective and an adverb that fit, `spot` where it is.
+    """
+
+    detail: str = ""
+    size: str = ""
+    pace: str = ""
+    spot: str = ""
 
 
-def caption(rng: np.random.Generator, labels: Labels, details: Sequence[str], *, moving: bool) -> str:
-    """One caption of the scene; a picture (`moving` false) names no motion."""
-    place = str(rng.choice(PLACES[labels.background]))
-    parts = []
-    for noun, motion, detail in zip(labels.objects, labels.motions, details, strict=True):
-        verb = " " + str(rng.choice(VERBS[motion])).format(detail=detail) if moving else ""
-        parts.append(article(noun) + verb)
-    things = " and ".join(parts)
-    return f"{place}, {things}" if rng.random() < 0.3 else f"{things} {place}"
+def conjugate(phrase: str, form: str) -> str:
+    """A starred verb phrase in a form: "third" (it drifts), "plural" (they drift) or "ing" (drifting)."""
+    return re.sub(r"\*(\w+)", lambda match: _inflect(match[1], form), phrase)
+
+
+def _inflect(verb: str, form: str) -> str:
+    if form == "plural":
+        return verb
+    if form == "third":
+        return verb + ("es" if verb.endswith(("s", "sh", "ch", "x", "o")) else "s")
+    if verb in DOUBLED:
+        return f"{verb}{verb[-1]}ing"
+    return f"{verb[:-1] if verb.endswith('e') else verb}ing"
+
+
+class Captioner:
+    """Writes the caption of one scene with a generator of its own."""
+
+    def __init__(self, rng: np.random.Generator, labels: Labels, glimpses: Sequence[Glimpse]) -> None:
+        self.rng = rng
+        self.labels = labels
+        self.glimpses = glimpses
+
+    def moving(self) -> str:
+        """The caption of a clip."""
+        number = len(self.labels.objects)
+        if self.labels.layout == "collision":
+            text = self._together()
+        else:
+            text = self._one() if number == 1 else self._several()
+        return self._dress(text)
+
+    def picture(self) -> str:
+        """The caption of a single frame, which shows no motion."""
+        things = _list([self._noun(index, sized=True) for index in range(len(self.labels.objects))])
+        if len(self.labels.objects) == 2 and self._chance(0.5):
+            things = self._related("{first} {relation} {second}", ("", ""))
+        place = self._place()
+        form = self._pick(("{things} {place}", "{things} {place}", "{place}, {things}", "{opener} {things} {place}"))
+        return self._dress(form.format(things=things, place=place, opener=self._pick(words.STILL_OPENERS)))
+
+    def _one(self) -> str:
+        noun, place, phrase = self._noun(0), self._place(), self._phrase(0)
+        third, ing = conjugate(phrase, self._number(0)), conjugate(phrase, "ing")
+        be = "are" if self._number(0) == "plural" else "is"
+        forms = (
+            (f"{noun} {third} {place}", 26),
+            (f"{place}, {noun} {third}", 16),
+            (f"{noun} {be} {ing} {place}", 12),
+            (f"{place}, {noun} {be} {ing}", 6),
+            (f"{noun} {ing} {place}", 12),
+            (f"{self._pick(words.OPENERS)} {noun} {ing} {place}", 7),
+            (f"{noun} {place}, {ing}", 7),
+            (f"there {be} {noun} {ing} {place}", 4),
+            (f"{place}, there {be} {noun} {ing}", 2),
+            (f"{naming.bare(self.labels.objects[0])} {ing}, {naming.bare(place)}", 8),
+        )
+        texts, weights = zip(*forms, strict=True)
+        return str(self.rng.choice(texts, p=np.array(weights) / sum(weights)))
+
+    def _several(self) -> str:
+        number = len(self.labels.objects)
+        verbs = [conjugate(self._phrase(index), self._number(index)) for index in range(number)]
+        clauses = [f"{self._noun(index)} {verb}" for index, verb in enumerate(verbs)]
+        place = self._place()
+        if number == 2 and self._chance(0.45):
+            return self._related(
+                self._pick(
+                    (
+                        f"{{first}} {{verb}} {{relation}} {{second}}, which {{other}} {place}",
+                        f"{place}, {{first}} {{relation}} {{second}}: the first {{verb}}, the second {{other}}",
+                        f"{place}, {{first}} {{verb}} {{relation}} {{second}}, which {{other}}",
+                    )
+                ),
+                (verbs[0], verbs[1]),
+            )
+        if number == 2 and self._chance(0.3):
+            return f"{clauses[0]} while {clauses[1]} {place}"
+        if number == 2 and self._chance(0.3):
+            sides = (
+                ("on the left", "on the right") if self.labels.layout == "beside" else ("at the top", "at the bottom")
+            )
+            return f"{place}, {clauses[0]} {sides[0]} and {clauses[1]} {sides[1]}"
+        return f"{place}, {_list(clauses)}" if self._chance(0.4) else f"{_list(clauses)} {place}"
+
+    def _together(self) -> str:
+        nouns = _list([self._noun(index) for index in range(len(self.labels.objects))])
+        phrase, place = self._pick(words.VERBS["collides"]), self._place()
+        plain, ing = conjugate(phrase, "plural"), conjugate(phrase, "ing")
+        return self._pick(
+            (
+                f"{nouns} {plain} {place}",
+                f"{place}, {nouns} {plain}",
+                f"{nouns} {ing} {place}",
+                f"{self._pick(words.OPENERS)} {nouns} {ing} {place}",
+            )
+        )
+
+    def _related(self, form: str, verbs: tuple[str, str]) -> str:
+        """A form filled from either end: "a crab ... left of a fox ..." or "a fox ... right of a crab ..."."""
+        order, table = ((0, 1), words.RELATIONS) if self._chance(0.5) else ((1, 0), words.RELATIONS_BACK)
+        return form.format(
+            first=self._noun(order[0]),
+            second=self._noun(order[1]),
+            verb=verbs[order[0]],
+            other=verbs[order[1]],
+            relation=self._pick(table[self.labels.layout]),
+        )
+
+    def _noun(self, index: int, *, sized: bool = False) -> str:
+        """A noun phrase with its article, and now and then an adjective."""
+        name, glimpse = self.labels.objects[index], self.glimpses[index]
+        noun = self._pick(words.SYNONYMS[name]) if name in words.SYNONYMS and self._chance(0.2) else name
+        draw = self.rng.random()
+        if draw < 0.12 and name in words.COLOURS and noun == name:
+            noun = f"{words.COLOURS[name]} {noun}"
+        elif draw > (0.75 if sized else 0.88) and glimpse.size and " " not in noun:
+            noun = f"{glimpse.size} {noun}"
+        return naming.with_article(noun, name)
+
+    def _number(self, index: int) -> str:
+        return "plural" if naming.is_plural(self.labels.objects[index]) else "third"
+
+    def _phrase(self, index: int) -> str:
+        """The starred verb phrase of one thing."""
+        motion, glimpse = self.labels.motions[index], self.glimpses[index]
+        phrase = self._pick(words.VERBS[motion])
+        if "{way}" in phrase:
+            phrase = phrase.replace("{way}", self._pick(words.WAYS[glimpse.detail]))
+        if "{prop}" in phrase:
+            phrase = phrase.replace("{prop}", naming.with_article(self.labels.props[0]))
+        if glimpse.detail in words.TURNS and self._chance(0.3):
+            phrase += words.TURNS[glimpse.detail]
+        if glimpse.pace and self._chance(0.3) and "," not in phrase:
+            phrase = f"{glimpse.pace} {phrase}" if self._chance(0.5) else f"{phrase} {glimpse.pace}"
+        if glimpse.spot and self._chance(0.25):
+            phrase += f" {glimpse.spot}"
+        return phrase
+
+    def _place(self) -> str:
+        """Where it is, and now and then in what weather."""
+        name, weather = self.labels.background, self.labels.weather
+        if name.startswith("plain "):
+            colour = name.removeprefix("plain ")
+            return self._pick(words.PLAIN_PLACES).format(colour=colour, a_colour=naming.with_article(colour))
+        place = self._pick(words.PLACES[name])
+        if weather == "clear":
+            return place
+        table = words.NIGHTLY_WEATHERS if "night" in name and weather in words.NIGHTLY_WEATHERS else words.WEATHERS
+        return f"{place} {self._pick(table[weather])}"
+
+    def _dress(self, text: str) -> str:
+        """Add the camera, and at times a capital letter and a full stop."""
+        if self.labels.camera != "still":
+            camera = self._pick(words.CAMERAS[self.labels.camera])
+            text = self._pick(
+                (f"{text} as {camera}", f"{text}, {camera}", f"{camera}: {text}", f"{text} while {camera}")
+            )
+        return f"{text[0].upper()}{text[1:]}." if self._chance(0.3) else text
+
+    def _pick(self, options: Sequence[str]) -> str:
+        return options[int(self.rng.integers(len(options)))]
+
+    def _chance(self, share: float) -> bool:
+        return bool(self.rng.random() < share)
+
+
+def _list(parts: Sequence[str]) -> str:
+    """ "a", "a and b", or "a, b and c"."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -49,7 +49,10 @@ class Body:
 
 @dataclass(frozen=True)
 class Track:
-    """Where a thing is in each frame, all `(T,)` float64; `detail` says more than the motion's name does."""
+    """Where a thing is in each frame, all `(T,)` float64.
+
+    `detail` says which way it goes or turns; `mirrored` whether its picture is turned left to right.
+    """
 
     x: np.ndarray
     y: np.ndarray
@@ -57,6 +60,7 @@ class Track:
     angle: np.ndarray
     opacity: np.ndarray
     detail: str = ""
+    mirrored: bool = False
 
 
 def track(
@@ -192,25 +196,36 @@ def appearing(rng: np.random.Generator, stage: Stage, body: Body) -> Track:
     return track(stage, *_place(rng, stage, body, body.size), body.size * swell, opacity=np.clip(2 * there, 0, 1))
 
 
+def staged(rng: np.random.Generator, stage: Stage, body: Body) -> Track:
+    """Motions that casting.py plans together with what else they need; never called."""
+    raise AssertionError("planned in casting.py")
+
+
+ANYWHERE = ("single", "beside", "stacked")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Motion:
-    """A motion: how it is planned, and the fewest frames in which it can be seen."""
+    """A motion: how it is planned, the fewest frames in which it can be seen, and the layouts that it fits."""
 
     plan: Callable[[np.random.Generator, Stage, Body], Track]
     min_frames: int = 5
+    layouts: tuple[str, ...] = ANYWHERE
 
 
 MOTIONS: dict[str, Motion] = {
     "still": Motion(plan=still, min_frames=1),
-    "left": Motion(plan=travel(-1, 0)),
-    "right": Motion(plan=travel(1, 0)),
-    "up": Motion(plan=travel(0, -1)),
-    "down": Motion(plan=travel(0, 1)),
-    "bounces": Motion(plan=bouncing, min_frames=13),
+    "left": Motion(plan=travel(-1, 0), layouts=("single", "stacked")),
+    "right": Motion(plan=travel(1, 0), layouts=("single", "stacked")),
+    "up": Motion(plan=travel(0, -1), layouts=("single", "beside")),
+    "down": Motion(plan=travel(0, 1), layouts=("single", "beside")),
+    "bounces": Motion(plan=bouncing, min_frames=13, layouts=("single", "beside")),
     "grows": Motion(plan=growing),
     "circles": Motion(plan=circling, min_frames=13),
     "shrinks": Motion(plan=shrinking),
-    "diagonal": Motion(plan=diagonal),
-    "rolls": Motion(plan=rolling, min_frames=9),
+    "diagonal": Motion(plan=diagonal, layouts=("single",)),
+    "rolls": Motion(plan=rolling, min_frames=9, layouts=("single",)),
     "appears": Motion(plan=appearing, min_frames=9),
+    "hides": Motion(plan=staged, min_frames=13, layouts=("single",)),
+    "collides": Motion(plan=staged, min_frames=13, layouts=("collision",)),
 }

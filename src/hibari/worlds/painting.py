@@ -1,6 +1,7 @@
 """Brushes for backgrounds: gradients, soft noise, hill lines, discs. Canvases are `(H, W, 3)` float32 in 0..1."""
 
 from collections.abc import Sequence
+from math import ceil, floor
 
 import numpy as np
 from PIL import Image
@@ -54,11 +55,32 @@ def disc(height: int, width: int, x: float, y: float, radius: float, soft: float
     return np.clip((radius - np.sqrt(dx * dx + dy * dy)) / soft + 0.5, 0, 1)
 
 
-def box(height: int, width: int, left: float, top: float, right: float, bottom: float) -> np.ndarray:
-    """Mask `(H, W)` of a rectangle with soft edges."""
-    y, x = np.arange(height, dtype=np.float32) + 0.5, np.arange(width, dtype=np.float32) + 0.5
-    down = np.clip(y - top + 0.5, 0, 1) * np.clip(bottom - y + 0.5, 0, 1)
-    return down[:, None] * (np.clip(x - left + 0.5, 0, 1) * np.clip(right - x + 0.5, 0, 1))[None]
+def spot(
+    canvas: np.ndarray, x: float, y: float, radius: float, shade: Colour, *, soft: float = 1.0, strength: float = 1.0
+) -> None:
+    """Paint a disc, working on the pixels near it alone."""
+    reach = radius + soft
+    window, left, top = crop(canvas, x - reach, y - reach, x + reach, y + reach)
+    paint(window, disc(*window.shape[:2], x - left, y - top, radius, soft) * strength, shade)
+
+
+def block(
+    canvas: np.ndarray, left: float, top: float, right: float, bottom: float, shade: Colour, strength: float = 1.0
+) -> None:
+    """Paint a rectangle with soft edges, working on its pixels alone."""
+    window, x, y = crop(canvas, left - 1, top - 1, right + 1, bottom + 1)
+    height, width, _ = window.shape
+    rows, columns = np.arange(height, dtype=np.float32) + y + 0.5, np.arange(width, dtype=np.float32) + x + 0.5
+    down = np.clip(rows - top + 0.5, 0, 1) * np.clip(bottom - rows + 0.5, 0, 1)
+    across = np.clip(columns - left + 0.5, 0, 1) * np.clip(right - columns + 0.5, 0, 1)
+    paint(window, down[:, None] * across[None] * strength, shade)
+
+
+def crop(canvas: np.ndarray, left: float, top: float, right: float, bottom: float) -> tuple[np.ndarray, int, int]:
+    """The part of a canvas within some bounds (a view), and its own left and top."""
+    height, width, _ = canvas.shape
+    x0, y0 = min(max(0, floor(left)), width), min(max(0, floor(top)), height)
+    return canvas[y0 : max(y0, ceil(bottom)), x0 : max(x0, ceil(right))], x0, y0
 
 
 def paint(canvas: np.ndarray, mask: np.ndarray, shade: Colour) -> None:

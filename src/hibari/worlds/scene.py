@@ -11,33 +11,41 @@ from PIL import Image
 
 from hibari.clip import Clip
 from hibari.shapes import VideoShape
-from hibari.worlds import backgrounds
+from hibari.worlds import backgrounds, weather
+from hibari.worlds.camera import Camera
 from hibari.worlds.motions import Track
-from hibari.worlds.pack import CELL, MARGIN, Sprite
+from hibari.worlds.pack import MARGIN, Sprite
 
-SMALLEST = CELL / (MARGIN - 2)  # pixels; below this a window of one pixel would leave the sprite's margin
+# Each part of a scene draws from a stream of its own, so that a change in one leaves the others as they were.
+PLAN_STREAM, BACKGROUND_STREAM, CAPTION_STREAM, WEATHER_STREAM = range(4)
+SMALLEST = 0.1  # of the picture's own size; below this a window of one pixel would leave the sprite's margin
 SEEN = 96  # alpha from which a pixel counts as part of a thing, in 0..255
 
 
 @dataclass(frozen=True)
 class Labels:
-    """What the scene holds, in the vocabulary's words: `objects` and `motions` side by side."""
+    """What the scene holds, in the vocabulary's words.
+
+    `objects` and `motions` stand side by side. `layout` is how several things are arranged: "beside" (from left to
+    right), "stacked" (from top to bottom) or "collision"; "single" for one. `props` are the things that hide another.
+    """
 
     objects: tuple[str, ...]
     motions: tuple[str, ...]
     background: str
     camera: str = "still"
     weather: str = "clear"
+    layout: str = "single"
+    props: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Actor:
-    """One thing on its way: its sprite, its track, which frame of its animation shows when, and whether mirrored."""
+    """One thing on its way: its sprite, its track as the camera sees it, and its animation's frame at each time."""
 
     sprite: Sprite
     track: Track
     pose: np.ndarray
-    mirrored: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,15 +77,20 @@ class Scene:
     fps: int
     labels: Labels
     caption: str
+    camera: Camera = field(repr=False)
     actors: tuple[Actor, ...] = field(repr=False)
+    props: tuple[Actor, ...] = field(repr=False, default=())
 
     def render(self) -> np.ndarray:
         """The frames, `(T, H, W, 3)` uint8."""
-        frames = np.empty((*self.shape, 3), np.uint8)
-        frames[:] = self._backdrop()
+        place = np.random.default_rng([self.seed, BACKGROUND_STREAM])
+        world = backgrounds.draw(self.labels.background, place, self.camera.height, self.camera.width)
+        frames = self.camera.look(world)
         for index, frame in enumerate(frames):
-            for actor in self.actors:
-                lay(frame, place(actor, index, self.shape.height, self.shape.width))
+            for actor in (*self.actors, *self.props):
+                lay(frame, stamp_of(actor, index, self.shape.height, self.shape.width))
+        if self.labels.weather != "clear":
+            weather.fall(np.random.default_rng([self.seed, WEATHER_STREAM]), self.labels.weather, frames, self.fps)
         return frames
 
     def clip(self) -> Clip:
@@ -90,36 +103,36 @@ class Scene:
         centre, size = np.full((frames, number, 2), np.nan), np.zeros((frames, number, 2))
         visibility = np.zeros((frames, number))
         for index in range(frames):
-            covered = np.ones((self.shape.height, self.shape.width))
+            # From the front to the back: what is nearer hides what is farther.
+            through = np.ones((self.shape.height, self.shape.width))
+            for prop in self.props:
+                _pass(stamp_of(prop, index), through)
             for which in reversed(range(number)):
-                whole = place(self.actors[which], index, None, None)
-                if whole is None:
+                stamp = stamp_of(self.actors[which], index)
+                box = bounds(stamp.pixels[..., 3]) if stamp else None
+                if stamp is None or box is None:
                     continue
-                alpha = whole.pixels[..., 3]
-                found = bounds(alpha)
-                if found is None:
-                    continue
-                left, top, right, bottom = found
-                centre[index, which] = whole.left + (left + right) / 2, whole.top + (top + bottom) / 2
+                left, top, right, bottom = box
+                centre[index, which] = stamp.left + (left + right) / 2, stamp.top + (top + bottom) / 2
                 size[index, which] = right - left, bottom - top
-                visibility[index, which] = _seen(alpha, whole, covered) / alpha.sum()
+                visibility[index, which] = _pass(stamp, through)
         return Truth(self.labels.objects, centre, size, visibility)
 
-    def _backdrop(self) -> np.ndarray:
-        rng = np.random.default_rng([self.seed, 1])
-        return backgrounds.draw(self.labels.background, rng, self.shape.height, self.shape.width)
 
-
-def _seen(alpha: np.ndarray, stamp: Stamp, covered: np.ndarray) -> float:
-    """Alpha that reaches the viewer through `covered`, which then loses what this stamp hides."""
-    rows, columns = covered.shape
+def _pass(stamp: Stamp | None, through: np.ndarray) -> float:
+    """The share of a stamp's alpha that reaches the viewer; `through` `(H, W)` then loses what the stamp hides."""
+    rows, columns = through.shape
+    if stamp is None:
+        return 0.0
+    height, width, _ = stamp.pixels.shape
     top, left = max(stamp.top, 0), max(stamp.left, 0)
-    bottom, right = min(stamp.top + alpha.shape[0], rows), min(stamp.left + alpha.shape[1], columns)
+    bottom, right = min(stamp.top + height, rows), min(stamp.left + width, columns)
     if top >= bottom or left >= right:
         return 0.0
+    alpha = stamp.pixels[..., 3].astype(float)
     part = alpha[top - stamp.top : bottom - stamp.top, left - stamp.left : right - stamp.left]
-    window = covered[top:bottom, left:right]
-    seen = float((part * window).sum())
+    window = through[top:bottom, left:right]
+    seen = float((part * window).sum()) / max(float(alpha.sum()), 1.0)
     window *= 1 - part / 255
     return seen
 
@@ -133,13 +146,13 @@ def bounds(alpha: np.ndarray) -> tuple[int, int, int, int] | None:
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
-def place(actor: Actor, index: int, height: int | None, width: int | None) -> Stamp | None:
+def stamp_of(actor: Actor, index: int, height: int | None = None, width: int | None = None) -> Stamp | None:
     """The actor of one frame at its exact, fractional place, cut to a frame of that size where one is given."""
     size, opacity = actor.track.size[index], actor.track.opacity[index]
-    if size < SMALLEST or opacity <= 0:
+    if size < SMALLEST * max(actor.sprite.size) or opacity <= 0:
         return None
     picture = actor.sprite.frames[actor.pose[index]]
-    if actor.mirrored:
+    if actor.track.mirrored:
         picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     window = _turned if actor.track.angle[index] else _upright
     stamp = window(picture, actor.track, index, (height, width))
@@ -154,7 +167,7 @@ def _cut(low: float, high: float, limit: int | None) -> tuple[int, int]:
 
 
 def _upright(picture: Image.Image, track: Track, index: int, limits: tuple[int | None, int | None]) -> Stamp | None:
-    scale = track.size[index] / CELL
+    scale = track.size[index] / (max(picture.size) - 2 * MARGIN)
     width, height = picture.width - 2 * MARGIN, picture.height - 2 * MARGIN
     left, top = track.x[index] - width * scale / 2, track.y[index] - height * scale / 2
     x0, x1 = _cut(left, left + width * scale, limits[1])
@@ -167,7 +180,7 @@ def _upright(picture: Image.Image, track: Track, index: int, limits: tuple[int |
 
 
 def _turned(picture: Image.Image, track: Track, index: int, limits: tuple[int | None, int | None]) -> Stamp | None:
-    scale, reduced = track.size[index] / CELL, 1
+    scale, reduced = track.size[index] / (max(picture.size) - 2 * MARGIN), 1
     if scale <= 0.6:  # transform() does not filter, so a small picture is first halved
         picture, scale, reduced = picture.reduce(2), scale * 2, 2
     cos, sin = np.cos(track.angle[index]), np.sin(track.angle[index])

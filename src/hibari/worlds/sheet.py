@@ -1,13 +1,39 @@
 """Contact sheets: clips as strips of frames with their captions, as one picture to look at."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from hibari.clip import Clip
+from hibari.errors import OutputError
+from hibari.shapes import VideoShape
+from hibari.worlds.pack import STARTER_PACK, SpritePack
+from hibari.worlds.vocabulary import STARTER, whole
+from hibari.worlds.world import World
 
 INK, PAPER = (30, 30, 34), (250, 250, 248)
+
+
+def save_sheet(
+    output: Path,
+    pack: Path | None = None,
+    *,
+    shape: VideoShape = VideoShape(17, 128, 128),
+    count: int = 24,
+    first_seed: int = 0,
+    columns: int = 2,
+) -> Path:
+    """Write a contact sheet of seeds in order: of the starter world, or of the whole world of a pack that is given."""
+    sprites = SpritePack.load(pack or STARTER_PACK)
+    world = World(sprites, whole(sprites) if pack else STARTER)
+    clips = [world.scene(seed, shape).clip() for seed in range(first_seed, first_seed + count)]
+    try:
+        contact_sheet(clips, columns).save(output)
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{output} cannot be written: {error}.", hint="Use a .png in a folder of yours.") from error
+    return output
 
 
 def contact_sheet(

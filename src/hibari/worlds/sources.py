@@ -1,7 +1,7 @@
 """Where the sprites come from: six npm packages, each pinned by version and checksum.
 
 The pictures are Microsoft's Fluent Emoji (MIT, Copyright (c) Microsoft Corporation), packed for npm by LobeHub; the
-names are emojibase-data's (MIT). This file finds the tarballs in a folder, or asks npm for them, and verifies every one.
+names are emojibase-data's (MIT). The tarballs are found in a folder, or asked of npm, and every one is verified.
 """
 
 import hashlib

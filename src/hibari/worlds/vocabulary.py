@@ -1,6 +1,13 @@
 """What a world is made of: which things, motions and places may come up, and how often."""
 
+from collections import Counter
 from dataclasses import dataclass
+
+from hibari.worlds.backgrounds import PLACES
+from hibari.worlds.camera import CAMERAS
+from hibari.worlds.motions import MOTIONS
+from hibari.worlds.pack import SpritePack
+from hibari.worlds.weather import WEATHERS
 
 STARTER_OBJECTS = (
     "octopus",
@@ -29,17 +36,30 @@ STARTER_OBJECTS = (
     "helicopter",
 )
 
+NOT_THINGS = ("", "component", "symbols", "flags")  # groups of signs, which nobody would film
+RUDE = ("1f595", *(f"1f595-1f3f{tone}" for tone in "bcdef"))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Vocabulary:
-    """The words of a world. `counts[n]` is the share of clips with n+1 things; `sizes` are shares of the shorter side."""
+    """The words of a world, and how often they come up.
+
+    `weights` says how often each object comes up against the others (all alike where it is empty);
+    `counts[n]` is the share of clips with n+1 things, `collisions` the share of those with several in which they meet;
+    `moving_camera` and `weather` are the shares of clips that have one of `cameras` or `weathers`; `sizes` bounds the
+    longer side of a thing as a share of the frame's shorter side; `frozen` is the share without their own animation.
+    """
 
     objects: tuple[str, ...]
+    weights: tuple[float, ...] = ()
     motions: tuple[str, ...]
     backgrounds: tuple[str, ...]
-    cameras: tuple[str, ...] = ("still",)
-    weathers: tuple[str, ...] = ("clear",)
+    cameras: tuple[str, ...] = ()
+    weathers: tuple[str, ...] = ()
     counts: tuple[float, ...] = (1.0,)
+    collisions: float = 0.0
+    moving_camera: float = 0.0
+    weather: float = 0.0
     sizes: tuple[float, float] = (0.36, 0.56)
     frozen: float = 0.1
 
@@ -50,3 +70,23 @@ STARTER = Vocabulary(
     backgrounds=("sky", "sunset", "night", "meadow", "desert", "ocean", "snow", "forest"),
     counts=(0.9, 0.1),
 )
+
+
+def whole(pack: SpritePack) -> Vocabulary:
+    """Everything that the pack and the world can show; the variants of a thing share its chances."""
+    things = [entry for entry in pack.entries.values() if entry.group not in NOT_THINGS and entry.code not in RUDE]
+    kinds = [entry.label.partition(":")[0] for entry in things]
+    variants = Counter(kinds)
+    return Vocabulary(
+        objects=tuple(entry.name for entry in things),
+        weights=tuple(1 / variants[kind] for kind in kinds),
+        motions=tuple(name for name in MOTIONS if name != "collides"),
+        backgrounds=tuple(PLACES),
+        cameras=tuple(name for name in CAMERAS if name != "still"),
+        weathers=WEATHERS,
+        counts=(0.6, 0.28, 0.12),
+        collisions=0.35,
+        moving_camera=0.2,
+        weather=0.2,
+        sizes=(0.3, 0.6),
+    )

@@ -1,16 +1,23 @@
 """A world: an endless, seeded source of scenes over a vocabulary."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from hibari.errors import InvalidRequest
+from hibari.errors import HibariError, InvalidRequest
 from hibari.shapes import VideoShape
-from hibari.worlds import grammar
-from hibari.worlds.motions import MOTIONS, Body, Stage
-from hibari.worlds.naming import FACING
-from hibari.worlds.pack import CELL, FPS, Sprite, SpritePack
-from hibari.worlds.scene import Actor, Labels, Scene
+from hibari.worlds import camera, props
+from hibari.worlds.backgrounds import PLACES
+from hibari.worlds.casting import cast
+from hibari.worlds.grammar import Captioner
+from hibari.worlds.motions import MOTIONS
+from hibari.worlds.pack import FPS, SpritePack
+from hibari.worlds.scene import CAPTION_STREAM, PLAN_STREAM, Labels, Scene
 from hibari.worlds.split import is_held_out
 from hibari.worlds.vocabulary import STARTER, Vocabulary
+from hibari.worlds.weather import WEATHERS
+
+ATTEMPTS = 2000
 
 
 class World:
@@ -19,47 +26,83 @@ class World:
     def __init__(self, pack: SpritePack | None = None, vocabulary: Vocabulary = STARTER) -> None:
         self.pack = pack or SpritePack.load()
         self.vocabulary = vocabulary
+        weights = np.array(vocabulary.weights or (1.0,) * len(vocabulary.objects))
+        assert len(weights) == len(vocabulary.objects), "one weight for each object"
+        self._ladder = np.cumsum(weights) / weights.sum()
+        for kind, words, known in (
+            ("object", vocabulary.objects, self.pack.entries),
+            ("motion", vocabulary.motions, MOTIONS),
+            ("background", vocabulary.backgrounds, PLACES),
+            ("camera", vocabulary.cameras, camera.CAMERAS),
+            ("weather", vocabulary.weathers, WEATHERS),
+        ):
+            unknown = [word for word in words if word not in known]
+            if unknown:
+                raise HibariError(
+                    f'No {kind} "{unknown[0]}" in this world.', hint="Build the whole pack, or leave it out."
+                )
 
     def scene(self, seed: int, shape: VideoShape, fps: int = FPS, *, held_out: bool = False) -> Scene:
-        """The scene of that seed and shape; `held_out` takes only triples that training never sees, or none of them."""
+        """The scene of that seed and shape; `held_out` takes only triples that training never sees, or none of them.
+
+        In a scene of several things each thing's own triple counts. A single frame shows no motion, so there the rule
+        looks at the motion that the thing would have had.
+        """
         shape = VideoShape(*shape)
-        if shape.frames < 1 or min(shape.height, shape.width) < 16:
-            raise InvalidRequest(f"A scene of {shape} cannot be drawn.", option="size")
-        rng = np.random.default_rng([seed, 0])
+        if shape.frames < 1 or not 32 <= min(shape.height, shape.width) or max(shape.height, shape.width) > 1024:
+            raise InvalidRequest(f"A scene of {shape} cannot be drawn.", option="size", hint="Use sides of 32 to 1024.")
+        rng = np.random.default_rng([seed, PLAN_STREAM])
         labels = self._draw(rng, shape.frames, held_out)
-        actors = self._cast(rng, labels, shape, fps)
-        details = tuple(actor.track.detail for actor in actors)
-        caption = grammar.caption(rng, labels, details, moving=shape.frames > 1)
-        return Scene(seed=seed, shape=shape, fps=fps, labels=labels, caption=caption, actors=actors)
+        view = camera.plan(rng, labels.camera, shape)
+        actors = cast(rng, self.pack, self.vocabulary, labels, view, fps)
+        captioner = Captioner(np.random.default_rng([seed, CAPTION_STREAM]), labels, actors.glimpses)
+        return Scene(
+            seed=seed,
+            shape=shape,
+            fps=fps,
+            labels=labels,
+            caption=captioner.moving() if shape.frames > 1 else captioner.picture(),
+            camera=view,
+            actors=actors.actors,
+            props=actors.props,
+        )
 
     def _draw(self, rng: np.random.Generator, frames: int, held_out: bool) -> Labels:
+        """Draw what a scene holds."""
         words = self.vocabulary
-        count = 1 + int(rng.choice(len(words.counts), p=np.array(words.counts) / sum(words.counts)))
-        motions = [motion for motion in words.motions if MOTIONS[motion].min_frames <= frames]
-        while True:
-            background = str(rng.choice(words.backgrounds))
-            objects = tuple(str(name) for name in rng.choice(words.objects, count, replace=False))
-            chosen = tuple(str(name) for name in rng.choice(motions, count))
-            if all(is_held_out(o, m, background) == held_out for o, m in zip(objects, chosen, strict=True)):
-                return Labels(objects, chosen, background)
+        number = 1 + int(rng.choice(len(words.counts), p=np.array(words.counts) / sum(words.counts)))
+        layout = "single"
+        if number > 1:
+            meet = frames >= MOTIONS["collides"].min_frames and rng.random() < words.collisions
+            layout = "collision" if meet else ("beside", "stacked")[rng.integers(2)]
+        moves = rng.random() < words.moving_camera and frames > 1 and bool(words.cameras)
+        kind = _pick(rng, words.cameras) if moves else "still"
+        motions = ["collides"] if layout == "collision" else self._motions(layout, frames)
+        background = _pick(rng, words.backgrounds)
+        falls = rng.random() < words.weather and PLACES[background].outdoors and bool(words.weathers)
+        weather = _pick(rng, words.weathers) if falls else "clear"
+        objects: list[str] = []
+        chosen: list[str] = []
+        for _ in range(ATTEMPTS):
+            thing = words.objects[int(np.searchsorted(self._ladder, rng.random(), side="right"))]
+            motion = _pick(rng, motions)
+            if thing not in objects and is_held_out(thing, motion, background) == held_out:
+                objects.append(thing)
+                chosen.append(motion)
+            if len(objects) == number:
+                hider = (_pick(rng, props.PROPS),) if "hides" in chosen else ()
+                return Labels(tuple(objects), tuple(chosen), background, kind, weather, layout, hider)
+        share = "held-out" if held_out else "training"
+        raise HibariError(f"This vocabulary has no {share} scene on {background}.", hint="Use a larger vocabulary.")
 
-    def _cast(self, rng: np.random.Generator, labels: Labels, shape: VideoShape, fps: int) -> tuple[Actor, ...]:
-        actors = []
-        number = len(labels.objects)
-        side = min(shape.height, shape.width)
-        for index, (name, motion) in enumerate(zip(labels.objects, labels.motions, strict=True)):
-            low, high = index / number * shape.width, (index + 1) / number * shape.width
-            stage = Stage(frames=shape.frames, fps=fps, left=low, top=0, right=high, bottom=shape.height)
-            sprite = self.pack.sprite(name)
-            width, height = sprite.size
-            size = rng.uniform(*self.vocabulary.sizes) * side * (1.0 if number == 1 else 0.75)
-            track = MOTIONS[motion].plan(rng, stage, Body(width / CELL / 2, height / CELL / 2, size))
-            mirrored = {"left": "right", "right": "left"}.get(FACING.get(name, "")) == track.detail.split(" ")[-1]
-            actors.append(Actor(sprite, track, self._poses(rng, sprite, shape.frames, fps), mirrored))
-        return tuple(actors)
+    def _motions(self, layout: str, frames: int) -> list[str]:
+        """The motions that can be seen in so many frames and that keep things in their lanes."""
+        able = [name for name in self.vocabulary.motions if MOTIONS[name].min_frames <= frames]
+        able = [name for name in able if layout in MOTIONS[name].layouts]
+        if not able:
+            raise HibariError(f"No motion of this vocabulary fits {frames} frames.", hint='Add "still".')
+        return able
 
-    def _poses(self, rng: np.random.Generator, sprite: Sprite, frames: int, fps: int) -> np.ndarray:
-        """Which frame of the sprite's own animation shows when: its natural speed, or one pose throughout."""
-        start = rng.integers(sprite.num_frames)
-        step = 0 if rng.random() < self.vocabulary.frozen else FPS / fps
-        return (start + np.floor(np.arange(frames) * step + 1e-9).astype(int)) % sprite.num_frames
+
+def _pick(rng: np.random.Generator, options: Sequence[str]) -> str:
+    return options[int(rng.integers(len(options)))]
