@@ -58,9 +58,9 @@ class Settings:
             )
 
     @classmethod
-    def load(cls, environ: Mapping[str, str] | None = None, **given: str | Path | int | None) -> Self:
+    def load(cls, **given: str | Path | int | None) -> Self:
         """Settings from what was `given` (None: not given), else the environment, else the defaults."""
-        values = from_environment(os.environ if environ is None else environ)
+        values = from_environment(os.environ)
         values.update({name: value for name, value in given.items() if value is not None})
         values.setdefault("home", default_home())
         return cls(**values)  # type: ignore[arg-type]  # names are checked above and values in __post_init__

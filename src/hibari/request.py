@@ -6,7 +6,7 @@ can go on) is `catalog.py`'s knowledge, and `generate/plan.py` holds a request a
 
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -14,12 +14,14 @@ from hibari.errors import InvalidRequest
 
 MAX_PROMPT = 32_000  # the Videos API's own bound
 MIN_SIDE, MAX_SIDE = 64, 4096
-MAX_SECONDS = 3600.0
-MAX_FPS = 60
-MAX_STEPS = 1000
-MAX_GUIDANCE = 50.0
 MAX_SEED = 2**53 - 1  # the largest whole number that every JSON reader keeps exact
-MAX_COUNT = 100
+MAX_SHOWN = 40
+WHOLE = {"fps": (1, 60), "seed": (0, MAX_SEED), "steps": (1, 1000), "count": (1, 100)}
+NUMBER = {
+    "seconds": (0, 3600, "0 for a single picture"),
+    "guidance": (1, 50, "1 switches guidance off"),
+    "strength": (0, 1, "0 keeps the start image, 1 forgets it"),
+}
 
 
 class Size(NamedTuple):
@@ -41,17 +43,13 @@ class Size(NamedTuple):
 
 
 def _wrong_size(given: object) -> InvalidRequest:
-    return InvalidRequest(
-        f"{_shown(given)} is not a size.",
-        option="size",
-        hint=f"Give WIDTHxHEIGHT in even numbers from {MIN_SIDE} to {MAX_SIDE}, such as 576x336.",
-    )
+    return InvalidRequest(f"{_shown(given)} is not a size.", option="size", hint=allowed("size"))
 
 
 def _shown(given: object) -> str:
     """A value as a person typed it, cut so that an error stays one line."""
     text = " ".join(str(given).split())
-    return repr(text if len(text) <= 40 else text[:37] + "...")
+    return repr(text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "...")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,16 +77,12 @@ class GenerationRequest:
         _check_prompt("prompt", self.prompt, required=True)
         _check_prompt("negative", self.negative, required=False)
         if self.model is not None and not self.model.strip():
-            raise InvalidRequest(
-                "'' is not a model.", option="model", hint="`hibari models` lists what is installed."
-            )
+            raise InvalidRequest("'' is not a model.", option="model", hint="`hibari models` lists what is installed.")
         object.__setattr__(self, "size", _checked_size(self.size))
-        _check_number("seconds", self.seconds, 0, MAX_SECONDS, "0 for a single picture")
-        _check_whole("fps", self.fps, 1, MAX_FPS)
-        _check_whole("seed", self.seed, 0, MAX_SEED)
-        _check_whole("steps", self.steps, 1, MAX_STEPS)
-        _check_number("guidance", self.guidance, 1, MAX_GUIDANCE, "1 switches guidance off")
-        _check_number("strength", self.strength, 0, 1, "0 keeps the start image, 1 forgets it")
+        for name in ("fps", "seed", "steps"):
+            _check_whole(name, getattr(self, name))
+        for name in NUMBER:
+            _check_number(name, getattr(self, name))
         if self.image is not None:
             object.__setattr__(self, "image", Path(self.image))
         if self.strength is not None and self.image is None:
@@ -100,14 +94,10 @@ class GenerationRequest:
     def is_still(self) -> bool:
         return self.seconds == 0
 
-    def with_seed(self, seed: int) -> Self:
-        """The same request from another starting noise."""
-        return replace(self, seed=seed)
-
 
 def seeds(first: int, count: int) -> list[int]:
     """The seeds of `count` takes of one request: `first` and its followers."""
-    _check_whole("count", count, 1, MAX_COUNT)
+    _check_whole("count", count)
     if first + count - 1 > MAX_SEED:
         raise InvalidRequest(f"{first} is too large for {count} takes.", option="seed", hint="Use a smaller one.")
     return list(range(first, first + count))
@@ -117,9 +107,7 @@ def _check_prompt(option: str, text: str, *, required: bool) -> None:
     if not isinstance(text, str):
         raise InvalidRequest(f"{_shown(text)} is not text.", option=option)
     if required and not text.strip():
-        raise InvalidRequest(
-            "it is empty.", option=option, hint=f"Say what to show, in 1 to {MAX_PROMPT} characters."
-        )
+        raise InvalidRequest("it is empty.", option=option, hint=f"Say what to show, in 1 to {MAX_PROMPT} characters.")
     if len(text) > MAX_PROMPT:
         raise InvalidRequest(f"{len(text)} characters, and at most {MAX_PROMPT} are allowed.", option=option)
     if "\0" in text:
@@ -138,20 +126,31 @@ def _checked_size(size: Size | tuple[int, int] | str | None) -> Size | None:
     return Size(*size)
 
 
-def _check_whole(option: str, value: int | None, low: int, high: int) -> None:
+def allowed(option: str) -> str:
+    """What a setting may be, as a sentence; empty for one that has no bounds."""
+    if option == "size":
+        return f"Give WIDTHxHEIGHT in even numbers from {MIN_SIDE} to {MAX_SIDE}, such as 576x336."
+    if option in WHOLE:
+        low, high = WHOLE[option]
+        return f"Give a whole number from {low} to {high}."
+    if option in NUMBER:
+        least, most, note = NUMBER[option]
+        return f"Give a number from {least} to {most} ({note})."
+    return ""
+
+
+def _check_whole(option: str, value: int | None) -> None:
     if value is None:
         return
+    low, high = WHOLE[option]
     if type(value) is not int or not low <= value <= high:
-        raise InvalidRequest(
-            f"{_shown(value)} is not allowed.", option=option, hint=f"Give a whole number from {low} to {high}."
-        )
+        raise InvalidRequest(f"{_shown(value)} is not allowed.", option=option, hint=allowed(option))
 
 
-def _check_number(option: str, value: float | None, low: float, high: float, note: str) -> None:
+def _check_number(option: str, value: float | None) -> None:
     if value is None:
         return
+    low, high, _ = NUMBER[option]
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not math.isfinite(value) or not low <= value <= high:
-        raise InvalidRequest(
-            f"{_shown(value)} is not allowed.", option=option, hint=f"Give a number from {low:g} to {high:g} ({note})."
-        )
+        raise InvalidRequest(f"{_shown(value)} is not allowed.", option=option, hint=allowed(option))

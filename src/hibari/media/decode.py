@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -80,8 +80,7 @@ def _reading(path: Path, max_frames: int, limits: Limits) -> Iterator[tuple[Medi
     alarm.start()
     try:
         info = _head(path, child.stdout, alarm)
-        with closing(_frames(path, child.stdout, info, max_frames)) as frames:
-            yield info, frames
+        yield info, _frames(path, child.stdout, info, max_frames)
     finally:
         alarm.cancel()
         child.kill()

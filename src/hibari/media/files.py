@@ -49,7 +49,9 @@ def beside(target: Path, *, keep: bool = True) -> Iterator[Path]:
 def output_error(target: Path, error: OSError) -> OutputError:
     """An operating system's refusal in one line."""
     if error.errno in _NO_ROOM:
-        return OutputError(f"{target}: no room left on the disk.", option="output", hint="Make room, or choose another.")
+        return OutputError(
+            f"{target}: no room left on the disk.", option="output", hint="Make room, or choose another."
+        )
     reason = error.strerror or str(error)
     return OutputError(f"{target} cannot be written ({reason}).", option="output", hint="Choose another place.")
 

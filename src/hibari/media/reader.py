@@ -36,8 +36,8 @@ def limit(memory_bytes: int, cpu_seconds: int) -> None:
         (resource.RLIMIT_CORE, 0),
     ):
         hard = resource.getrlimit(what)[1]
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(what, (value, hard))
+        soft = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(what, (soft, hard))
 
 
 def read_picture(path: Path, max_pixels: int) -> "tuple[dict[str, Any], Iterator[np.ndarray]] | None":

@@ -1,0 +1,12 @@
+"""Which models there are, what each can do, and whether its files are whole. No torch here.
+
+A model is a diffusers folder. It is found as an installed weights distribution (entry point group
+`hibari.weights`, a function that says where the folder is), as a folder under HIBARI_HOME/models, or by its path.
+"""
+
+from hibari.catalog.card import Card
+from hibari.catalog.find import find, names
+from hibari.catalog.folder import Model, open_folder
+from hibari.catalog.world import World
+
+__all__ = ["Card", "Model", "World", "find", "names", "open_folder"]

@@ -1,0 +1,73 @@
+"""What a model can do: the card `hibari.json` in its folder, or the family's published habits without one."""
+
+import json
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+from hibari.errors import BadWeights, InvalidRequest
+from hibari.request import Size
+
+FILE = "hibari.json"
+VERBS = ("text to video", "text to image", "image to video")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """A model's abilities and habits. `sizes` are render sizes, the default first.
+
+    `upscale` is what the default delivered size is in render sizes; `seconds`, `steps`, `guidance` and
+    `solver` are what a request gets that does not say; `max_prompt` counts characters.
+    """
+
+    name: str
+    revision: str
+    licence: str
+    about: str = ""
+    sizes: tuple[Size, ...]
+    upscale: int = 1
+    fps: int
+    seconds: float
+    max_seconds: float
+    steps: int
+    guidance: float
+    solver: str = "unipc"
+    max_prompt: int = 2000
+    verbs: tuple[str, ...] = VERBS
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """The card in a file; raises BadWeights for one that is unreadable, incomplete or has unknown fields."""
+        try:
+            values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            known = {field.name: field for field in fields(cls)}
+            wrong = sorted(values.keys() - known)
+            missing = sorted(name for name, field in known.items() if field.default is MISSING and name not in values)
+            if wrong or missing:
+                raise ValueError(f"unknown: {wrong}, missing: {missing}")
+            values["sizes"] = tuple(Size(*map(int, size.split("x"))) for size in values["sizes"])
+            values["verbs"] = tuple(values["verbs"]) if "verbs" in values else VERBS
+            if not values["sizes"]:
+                raise ValueError("sizes: it is empty")
+            return cls(**values)
+        except (OSError, ValueError, TypeError, AttributeError, InvalidRequest) as error:
+            raise BadWeights(f"{path}: not a model card ({error}).", option="model") from error
+
+
+def published(name: str, space: int) -> Card:
+    """The card of a folder without one, by its VAE's stride in space: Wan 2.1 renders 480p, Wan 2.2 TI2V 704p."""
+    if space == 8:
+        sizes, fps = ["832x480", "480x832", "624x624", "1280x720", "720x1280"], 16
+    else:
+        sizes, fps = ["1280x704", "704x1280", "960x960"], 24
+    return Card(
+        name=name,
+        revision="unknown",
+        licence="see the folder",
+        sizes=tuple(Size.parse(size) for size in sizes),
+        fps=fps,
+        seconds=5.0,
+        max_seconds=5.0,
+        steps=30,
+        guidance=5.0,
+    )

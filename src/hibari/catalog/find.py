@@ -1,0 +1,45 @@
+"""From a model's name to its folder."""
+
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from hibari.catalog.folder import Model, open_folder
+from hibari.config import Settings
+from hibari.errors import BadWeights, UnknownModel
+
+GROUP = "hibari.weights"
+
+
+def names(settings: Settings) -> list[str]:
+    """The names of the models that are here: installed, then those in HIBARI_HOME/models."""
+    installed = sorted(entry.name for entry in entry_points(group=GROUP))
+    folders = settings.models_folder
+    own = sorted(path.parent.name for path in folders.glob("*/model_index.json")) if folders.is_dir() else []
+    return list(dict.fromkeys(installed + own))
+
+
+def find(name: str, settings: Settings) -> Model:
+    """The model of that name, or in the folder at that path, checked; raises UnknownModel or BadWeights."""
+    if "/" in name or name in (".", ".."):
+        if not Path(name).expanduser().is_dir():
+            raise UnknownModel(f"{name}: no such folder.", option="model", hint=_here(settings))
+        return open_folder(Path(name).expanduser())
+    installed = [entry for entry in entry_points(group=GROUP) if entry.name == name]
+    if installed:
+        try:
+            folder = Path(installed[0].load()())
+        except (ImportError, AttributeError, TypeError) as error:
+            raise BadWeights(
+                f"{name} is installed but broken ({error}).", option="model", hint="Install it again."
+            ) from error
+        return open_folder(folder, name)
+    if name in names(settings):
+        return open_folder(settings.models_folder / name, name)
+    raise UnknownModel(f"{name!r} is not here.", option="model", hint=_here(settings))
+
+
+def _here(settings: Settings) -> str:
+    found = names(settings)
+    if not found:
+        return "No model is installed: pip install ./weights brings hibari-mini."
+    return f"Here: {', '.join(found)}; or give a folder's path."

@@ -1,0 +1,151 @@
+"""`hibari doctor`: what this machine can run, what is missing, and what to do about it."""
+
+import json
+import os
+import platform
+import shutil
+import stat
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from hibari import catalog, machine
+from hibari.cli.options import Home, Json, new_app
+from hibari.config import Settings
+from hibari.errors import HibariError, InvalidRequest
+
+app = new_app()
+GIB = 2**30
+ENOUGH_MEMORY = 3 * GIB  # hibari-mini with torch, at its default size
+ENOUGH_DISK = GIB // 2
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report. "no" means that something will not work, "note" that something could be better."""
+
+    verdict: Literal["ok", "note", "no"]
+    what: str
+    found: str
+    do: str = ""
+
+
+@app.command()
+def doctor(as_json: Json = False, home: Home = None) -> int:
+    """Look at this machine: what it can run, what is missing, what to do."""
+    settings = Settings.load(home=home)
+    findings = []
+    for finding in examine(settings):
+        findings.append(finding)
+        if not as_json:
+            print(_line(finding), flush=True)
+    ill = any(finding.verdict == "no" for finding in findings)
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=2))
+    elif ill:
+        print("\nSomething is missing: see the lines marked NO.")
+    else:
+        print('\nReady. Try: hibari generate "an octopus drifts to the right over the ocean at sunset"')
+    return 1 if ill else 0
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Look at one thing after the other."""
+    yield _python()
+    torch = _torch(settings)
+    yield torch
+    if torch.verdict == "ok":
+        yield _speed(settings)
+    yield _memory()
+    yield _disk()
+    yield _home(settings)
+    yield _weights(settings)
+    yield _codecs()
+
+
+def _line(finding: Finding) -> str:
+    mark = {"ok": "ok  ", "note": "note", "no": "NO  "}[finding.verdict]
+    advice = f"\n{'':16}-> {finding.do}" if finding.do else ""
+    return f"{mark}  {finding.what:9} {finding.found}{advice}"
+
+
+def _python() -> Finding:
+    return Finding("ok", "python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+
+
+def _torch(settings: Settings) -> Finding:
+    try:
+        import torch
+
+        device = machine.pick_device(settings.device)
+    except ImportError as error:
+        return Finding("no", "torch", f"does not load ({error})", "pip install torch")
+    except InvalidRequest as error:
+        return Finding("no", "device", error.message, error.hint)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{machine.cores()} cores"
+    dtype = str(machine.pick_dtype(settings.dtype, device)).removeprefix("torch.")
+    return Finding(
+        "ok", "torch", f"{torch.__version__}; uses {device} ({name}), {dtype}, {torch.get_num_threads()} threads"
+    )
+
+
+def _speed(settings: Settings) -> Finding:
+    import torch
+
+    device = machine.pick_device(settings.device)
+    kinds = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+    rates = {name: machine.matmul_rate(device, kind) / 1e9 for name, kind in kinds.items()}
+    found = ", ".join(f"{name} {rate:.0f}" for name, rate in rates.items()) + " GFLOP/s in matrix products"
+    if rates["bfloat16"] < rates["float32"]:
+        return Finding(
+            "note", "speed", found, "bfloat16 is slow here, so float32 is used: expect minutes, not seconds."
+        )
+    return Finding("ok", "speed", found)
+
+
+def _memory() -> Finding:
+    size = machine.memory_bytes()
+    if size < ENOUGH_MEMORY:
+        return Finding("note", "memory", f"{size / GIB:.1f} GiB", "Close other programs, or ask for smaller sizes.")
+    return Finding("ok", "memory", f"{size / GIB:.0f} GiB")
+
+
+def _disk() -> Finding:
+    free = shutil.disk_usage(Path.cwd()).free
+    if free < ENOUGH_DISK:
+        return Finding("note", "disk", f"{free / GIB:.1f} GiB free here", "Make room before making many videos.")
+    return Finding("ok", "disk", f"{free / GIB:.0f} GiB free here")
+
+
+def _home(settings: Settings) -> Finding:
+    home = settings.home
+    if not home.exists():
+        return Finding("ok", "home", f"{home} (made when it is needed)")
+    if not home.is_dir() or not os.access(home, os.W_OK):
+        return Finding("no", "home", f"{home} cannot be written", "Choose another with --home or HIBARI_HOME.")
+    mode = stat.S_IMODE(home.stat().st_mode)
+    if mode & 0o077:
+        return Finding("note", "home", f"{home} is open to others (mode {mode:o})", f"chmod 700 {home}")
+    return Finding("ok", "home", str(home))
+
+
+def _weights(settings: Settings) -> Finding:
+    names = catalog.names(settings)
+    if not names:
+        return Finding("no", "weights", "no model is installed", "pip install ./weights")
+    try:
+        models = [catalog.find(name, settings) for name in names]
+    except HibariError as error:
+        return Finding("no", "weights", error.message, error.hint)
+    return Finding("ok", "weights", ", ".join(f"{model.name} ({model.bytes / 1e6:.0f} MB)" for model in models))
+
+
+def _codecs() -> Finding:
+    import av
+
+    if "libx264" not in av.codecs_available:
+        return Finding(
+            "no", "codecs", f"PyAV {av.__version__} has no H.264 encoder", "pip install --force-reinstall av"
+        )
+    return Finding("ok", "codecs", f"PyAV {av.__version__} (FFmpeg {av.ffmpeg_version_info}), H.264")

@@ -1,0 +1,175 @@
+"""`hibari generate`: a sentence, or a file of requests, becomes files."""
+
+import json
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hibari.cli.options import Home, Json, new_app
+from hibari.config import Settings
+from hibari.errors import InvalidRequest
+from hibari.produce import NO_SEED_ABOVE, Hibari, Job, OnProgress, Record
+from hibari.request import GenerationRequest, seeds
+
+app = new_app()
+NOT_YET = {"end_image": "blending towards an end image", "video": "editing a video"}
+
+
+@app.command(epilog="Paths of the files made are all that is on standard output.")
+def generate(
+    prompt: Annotated[str | None, typer.Argument(help="What to show, in plain English.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="File to make: .mp4, or .png, .webp, .jpg for a picture.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Name or folder; `hibari models` lists them.")] = None,
+    size: Annotated[str | None, typer.Option(help="Delivered size, such as 576x336.", metavar="WxH")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Duration; 0 makes a picture.")] = None,
+    fps: Annotated[int | None, typer.Option(help="Frames a second; the model's own by default.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Starting noise; the same seed gives the same frames.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="How strictly to follow the prompt; 1 is not at all.")] = None,
+    negative: Annotated[str | None, typer.Option(help="What to keep away from.", metavar="TEXT")] = None,
+    count: Annotated[int, typer.Option("-n", help="How many takes, with seeds that follow each other.")] = 1,
+    image: Annotated[Path | None, typer.Option(help="Start frame.")] = None,
+    end_image: Annotated[Path | None, typer.Option(help="End frame (not there yet).")] = None,
+    video: Annotated[Path | None, typer.Option(help="Video to edit (not there yet).")] = None,
+    strength: Annotated[float | None, typer.Option(help="How freely --image is redrawn, 0 to 1.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="auto, float32, bfloat16 or float16.")] = None,
+    from_file: Annotated[
+        Path | None, typer.Option("--from", help="Requests, one JSON object a line.", metavar="FILE.jsonl")
+    ] = None,
+    as_json: Json = False,
+    home: Home = None,
+) -> int:
+    """Make a video, or a picture, from a sentence."""
+    for option, given in (("end_image", end_image), ("video", video)):
+        if given is not None:
+            raise InvalidRequest(
+                f"{NOT_YET[option]} is not there yet.", option=option, hint="A later version brings it."
+            )
+    given_settings = {"home": home, "device": device, "dtype": dtype}
+    hibari = Hibari(Settings.load(**given_settings))
+    shared: dict[str, Any] = {
+        "model": model,
+        "size": size,
+        "seconds": seconds,
+        "fps": fps,
+        "seed": seed,
+        "steps": steps,
+        "guidance": guidance,
+        "negative": negative,
+        "image": image,
+        "strength": strength,
+    }
+    shared = {name: value for name, value in shared.items() if value is not None}
+    if from_file is None:
+        if prompt is None:
+            raise InvalidRequest(
+                "it is missing.", option="prompt", hint='Say what to show: hibari generate "a red fox".'
+            )
+        jobs = list(_prepare(hibari, [shared | {"prompt": prompt}], output, count))
+    elif prompt is not None:
+        raise InvalidRequest("a prompt and --from exclude each other.", option="from")
+    else:
+        jobs = list(_prepare(hibari, [shared | line for line in _lines(from_file)], output, count))
+    _check_targets(jobs)
+    _make(hibari, jobs, as_json=as_json)
+    return 0
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The requests of a file, each checked for unknown fields; raises InvalidRequest with the line's number."""
+    known = {field.name for field in fields(GenerationRequest)} | {"output"}
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"{path} cannot be read ({error}).", option="from") from error
+    found = False
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        found = True
+        try:
+            values = json.loads(line)
+        except ValueError as error:
+            raise InvalidRequest(f"line {number} is not JSON ({error}).", option="from") from error
+        if not isinstance(values, dict) or "prompt" not in values or values.keys() - known:
+            unknown = sorted(values.keys() - known) if isinstance(values, dict) else []
+            what = f"unknown: {', '.join(unknown)}" if unknown else "no prompt"
+            raise InvalidRequest(f"line {number}: {what}.", option="from", hint=f"Fields: {', '.join(sorted(known))}.")
+        yield values | {"line": number}
+    if not found:
+        raise InvalidRequest(
+            f"{path} is empty.", option="from", hint='One JSON object a line: {"prompt": "a red fox"}.'
+        )
+
+
+def _prepare(hibari: Hibari, requests: list[dict[str, Any]], output: Path | None, count: int) -> Iterator[Job]:
+    """Every take of every request, checked; with one output name and many takes, the takes are numbered."""
+    numbered = output is not None and len(requests) * count > 1
+    take = 0
+    for values in requests:
+        line, own_output = values.pop("line", None), values.pop("output", None)
+        try:
+            request = GenerationRequest(**values)
+            first = secrets.randbelow(NO_SEED_ABOVE) if request.seed is None else request.seed
+            for seed in seeds(first, count):
+                take += 1
+                target = own_output or output
+                if numbered and not own_output and output is not None:
+                    target = output.with_stem(f"{output.stem}-{take}")
+                yield hibari.prepare(GenerationRequest(**values | {"seed": seed}), target)
+        except InvalidRequest as error:
+            if line is None:
+                raise
+            raise InvalidRequest(
+                f"line {line}: {error.option}: {error.message}", option="from", hint=error.hint
+            ) from error
+
+
+def _check_targets(jobs: list[Job]) -> None:
+    """Raise InvalidRequest where two takes would write one file."""
+    targets = [job.target for job in jobs]
+    twice = next((target for target in targets if targets.count(target) > 1), None)
+    if twice is not None:
+        raise InvalidRequest(f"{twice} would be made twice.", option="output", hint="Give each its own output or seed.")
+
+
+def _make(hibari: Hibari, jobs: list[Job], *, as_json: bool) -> None:
+    for note in dict.fromkeys(note for job in jobs for note in (job.advice, *job.plan.notes) if note):
+        print(f"hibari: {note}", file=sys.stderr)
+    for number, job in enumerate(jobs, 1):
+        title = job.model.name if len(jobs) == 1 else f"{job.model.name} {number}/{len(jobs)}"
+        with _watcher(title) as on_progress:
+            record = hibari.generate(job, on_progress=on_progress)
+        print(json.dumps(record.as_dict()) if as_json else record.path, flush=True)
+        print(closing_line(record), file=sys.stderr)
+
+
+def _watcher(title: str) -> AbstractContextManager[OnProgress | None]:
+    """A progress bar where a person is watching; silence in a log."""
+    if not sys.stderr.isatty():
+        return nullcontext()
+    from hibari.cli.progress import bar
+
+    return bar(title)
+
+
+def closing_line(record: Record) -> str:
+    """What was made and where the time went, for a person."""
+    plan = record.plan
+    what = (
+        f"{plan.seconds:g} s of {plan.delivered} at {plan.fps} fps"
+        if plan.seconds
+        else f"a picture of {plan.delivered}"
+    )
+    spent = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in record.seconds.items())
+    total = sum(record.seconds.values())
+    return f"{what} by {record.model} ({record.revision}), seed {plan.seed}, in {total:.1f} s ({spent})"

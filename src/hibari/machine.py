@@ -1,0 +1,83 @@
+"""What computes here: the device, the number type that suits it, and how fast it multiplies.
+
+torch is imported only when a question needs it, so that the rest of the package may import this room.
+"""
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from hibari.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    import torch
+
+_FAST_BF16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")  # x86 and ARM names of the instructions
+
+
+def pick_device(name: str) -> "torch.device":
+    """The device that a setting names; "auto" is the first of CUDA, MPS, CPU. Raises InvalidRequest."""
+    import torch
+
+    present = ["cpu"]
+    if torch.backends.mps.is_available():
+        present.insert(0, "mps")
+    if torch.cuda.is_available():
+        present[:0] = ["cuda", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    if name == "auto":
+        return torch.device(present[0])
+    if name not in present:
+        raise InvalidRequest(f"{name} is not there.", option="device", hint=f"Here: auto, {', '.join(present)}.")
+    return torch.device(name)
+
+
+def pick_dtype(name: str, device: "torch.device") -> "torch.dtype":
+    """The number type that a setting names; "auto" is bfloat16 where it is fast, else float32."""
+    import torch
+
+    if name == "auto":
+        return torch.bfloat16 if bfloat16_is_fast(device) else torch.float32
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
+
+
+def bfloat16_is_fast(device: "torch.device") -> bool:
+    """Whether the device multiplies bfloat16 in hardware. Asked of the hardware and not measured: a busy
+    moment must not change the numbers that a seed gives."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type == "mps":
+        return torch.backends.mps.is_macos_or_newer(14, 0)
+    # A torch too old to tell gets float32, which is right everywhere.
+    flags = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return any(flags.get(flag, False) for flag in _FAST_BF16_FLAGS)
+
+
+def matmul_rate(device: "torch.device", dtype: "torch.dtype", side: int = 2048, seconds: float = 0.4) -> float:
+    """Measured rate of a square matrix product, in floating point operations a second."""
+    import torch
+
+    a = torch.randn(side, side, device=device).to(dtype)
+    b = torch.randn(side, side, device=device).to(dtype)
+
+    def once() -> None:
+        (a @ b)[:1, :1].float().cpu()  # reading a number back waits for the device
+
+    once()
+    best, end = float("inf"), time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        once()
+        best = min(best, time.perf_counter() - start)
+    return 2 * side**3 / best if best < float("inf") else 0.0
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory_bytes() -> int:
+    """The machine's main memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -1,0 +1,81 @@
+"""Other people's files: damaged, mislabelled, huge, and playlists that point elsewhere. About 8 seconds."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hibari.errors import BadMedia
+from hibari.media.decode import Limits, probe, read_image, read_video
+from hibari.media.encode import write_video
+
+
+def noise(height: int = 64, width: int = 96) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 255, (height, width, 3), dtype=np.uint8)
+
+
+def refusal(path: Path, limits: Limits | None = None) -> str:
+    with pytest.raises(BadMedia) as caught:
+        read_image(path, limits or Limits())
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_files_that_are_not_pictures(tmp_path: Path) -> None:
+    Image.fromarray(noise()).save(tmp_path / "whole.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:4000])
+    (tmp_path / "text.png").write_text("hello")
+    (tmp_path / "empty.png").touch()
+    write_video(tmp_path / "video.mp4", [noise()] * 3, 12)
+    (tmp_path / "cut.mp4").write_bytes((tmp_path / "video.mp4").read_bytes()[:900])
+    assert "no such file" in refusal(tmp_path / "none.png")
+    assert "is a video" in refusal(tmp_path / "video.mp4")
+    assert "no frame" in refusal(tmp_path / "cut.mp4")
+    for name in ("cut.png", "text.png", "empty.png"):
+        assert "damaged" in refusal(tmp_path / name)
+
+
+def test_a_playlist_reads_nothing_else(tmp_path: Path) -> None:
+    write_video(tmp_path / "video.mp4", [noise()] * 3, 12)
+    (tmp_path / "list.mp4").write_text(f"#EXTM3U\n#EXTINF:1,\nfile://{tmp_path}/video.mp4\n#EXT-X-ENDLIST\n")
+    (tmp_path / "concat.mp4").write_text("ffconcat version 1.0\nfile video.mp4\n")
+    for name in ("list.mp4", "concat.mp4"):
+        assert "damaged" in refusal(tmp_path / name)
+
+
+def test_limits_hold(tmp_path: Path) -> None:
+    Image.fromarray(noise()).save(tmp_path / "a.png")
+    Image.new("RGB", (12_000, 12_000)).save(tmp_path / "bomb.png")
+    assert "too large" in refusal(tmp_path / "bomb.png")
+    assert "too large" in refusal(tmp_path / "a.png", Limits(pixels=1000))
+    assert "memory" in refusal(tmp_path / "bomb.png", Limits(pixels=10**9, memory=700 << 20))
+    assert "too long" in refusal(tmp_path / "a.png", Limits(seconds=0.001))
+
+
+def test_pictures_are_upright_and_opaque(tmp_path: Path) -> None:
+    turned = Image.fromarray(noise(64, 96))
+    exif = turned.getexif()
+    exif[0x0112] = 6  # the camera was held upright
+    turned.save(tmp_path / "turned.png", exif=exif)
+    assert read_image(tmp_path / "turned.png").shape == (96, 64, 3)
+    Image.new("RGBA", (8, 8), (255, 0, 0, 0)).save(tmp_path / "clear.png")
+    assert (read_image(tmp_path / "clear.png") == 255).all()
+    Image.new("L", (8, 8), 7).save(tmp_path / "grey.jpg")
+    assert (read_image(tmp_path / "grey.jpg") == 7).all()
+    assert probe(tmp_path / "grey.jpg").codec == "jpeg"
+
+
+def test_reading_stops_where_it_is_told(tmp_path: Path) -> None:
+    frames = [np.full((64, 64, 3), 20 * index, np.uint8) for index in range(8)]
+    write_video(tmp_path / "a.mp4", frames, 8)
+    info, back = read_video(tmp_path / "a.mp4", 3)
+    assert (info.frames, len(back)) == (8, 3)
+    assert abs(int(back[2].mean()) - 40) < 3
+
+
+def test_reading_writes_nothing(tmp_path: Path) -> None:
+    Image.fromarray(noise()).save(tmp_path / "a.png")
+    read_image(tmp_path / "a.png")
+    assert os.listdir(tmp_path) == ["a.png"]

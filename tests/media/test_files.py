@@ -1,0 +1,66 @@
+"""Files appear whole or not at all, also on a full disk. Under a second."""
+
+import errno
+import os
+import resource
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hibari.errors import OutputError
+from hibari.media.files import beside, check_writable, output_error
+
+
+def test_a_file_takes_its_place_when_the_block_ends_well(tmp_path: Path) -> None:
+    target = tmp_path / "a.mp4"
+    target.write_text("old")
+    with beside(target) as partial:
+        partial.write_text("new")
+        assert target.read_text() == "old"
+    assert target.read_text() == "new"
+    assert os.listdir(tmp_path) == ["a.mp4"]
+    umask = os.umask(0)
+    os.umask(umask)
+    assert stat.S_IMODE(target.stat().st_mode) == 0o666 & ~umask
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, ValueError, SystemExit])
+def test_nothing_stays_when_the_block_does_not_end_well(tmp_path: Path, end: type[BaseException]) -> None:
+    with pytest.raises(end), beside(tmp_path / "a.mp4") as partial:
+        partial.write_text("half")
+        raise end
+    assert os.listdir(tmp_path) == []
+
+
+def test_places_that_take_no_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for target in (tmp_path, tmp_path / "none" / "a.mp4", tmp_path / "file" / "a.mp4", Path("/proc/a.mp4")):
+        with pytest.raises(OutputError) as caught:
+            check_writable(target)
+        assert caught.value.option == "output"
+    check_writable(tmp_path / "a.mp4")
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """Writing more than 4 kB to a file fails, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.usefixtures("small_files")
+def test_no_room_is_said_and_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="no room") as caught, beside(tmp_path / "a.mp4") as partial:
+        partial.write_bytes(b"x" * 10_000)
+    assert "\n" not in str(caught.value)
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_operating_systems_refusal_is_one_line() -> None:
+    error = output_error(Path("a.mp4"), OSError(errno.EACCES, "Permission denied"))
+    assert str(error) == "a.mp4 cannot be written (Permission denied). Choose another place."

@@ -1,0 +1,45 @@
+"""Settings: where they come from, and what they refuse. Under a second."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from hibari.config import Settings, default_home, from_environment
+from hibari.errors import InvalidRequest, OutputError
+
+
+def test_given_stands_over_environment_over_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HIBARI_HOME", str(tmp_path))
+    monkeypatch.setenv("HIBARI_DTYPE", "fp32")
+    monkeypatch.setenv("HIBARI_THREADS", "3")
+    settings = Settings.load(dtype=None, device="cpu")
+    assert settings == Settings(home=tmp_path, dtype="float32", device="cpu", threads=3)
+    assert Settings.load(dtype="bf16").dtype == "bfloat16"
+
+
+@pytest.mark.parametrize(
+    "environ", [{"HIBARI_DEVCE": "cpu"}, {"HIBARI_THREADS": "many"}, {"HIBARI_THREADS": "-1"}, {"HIBARI_": "x"}]
+)
+def test_an_environment_that_means_nothing_is_an_error(environ: dict[str, str]) -> None:
+    with pytest.raises(InvalidRequest):
+        from_environment(environ)
+
+
+@pytest.mark.parametrize("wrong", [{"device": "gpu"}, {"device": "cuda:x"}, {"dtype": "int8"}, {"threads": 10_000}])
+def test_settings_that_are_none(wrong: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        Settings.load(home=tmp_path, **wrong)
+    assert caught.value.option == next(iter(wrong))
+
+
+def test_home_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+    home = Settings(home=tmp_path / "a" / "b").ensure_home()
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError):
+        Settings(home=tmp_path / "file" / "b").ensure_home()
+
+
+def test_the_default_home_is_the_platforms() -> None:
+    assert default_home().name == "hibari"

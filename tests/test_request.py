@@ -1,0 +1,75 @@
+"""What may be asked for, and how it is said when it may not. Under a second."""
+
+from typing import Any
+
+import pytest
+
+from hibari.errors import InvalidRequest
+from hibari.request import MAX_PROMPT, MAX_SEED, GenerationRequest, Size, allowed, seeds
+
+
+def refusal(**fields: Any) -> InvalidRequest:
+    with pytest.raises(InvalidRequest) as caught:
+        GenerationRequest(**({"prompt": "a fox"} | fields))
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "size", ["0x0", "0", "17x9999999", "banana", "575x336", "", "-64x64", "64x64x64", "８x８", "1e3x64"]
+)
+def test_sizes_that_are_none(size: str) -> None:
+    error = refusal(size=size)
+    assert error.option == "size"
+    assert "576x336" in error.hint
+
+
+def test_sizes_in_every_spelling() -> None:
+    for spelling in ("576x336", " 576X336 ", "576×336", (576, 336), Size(576, 336)):
+        assert GenerationRequest(prompt="a fox", size=spelling).size == Size(576, 336)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    {
+        "seconds": [-1, float("nan"), float("inf"), 1e9, "3", True],
+        "fps": [0, 61, 12.5, True],
+        "seed": [-1, MAX_SEED + 1, 1.0],
+        "steps": [0, -1, 1001],
+        "guidance": [0, float("nan"), 51],
+        "strength": [-0.1, 1.1, float("nan")],
+    }.items(),
+)
+def test_numbers_out_of_bounds(field: str, values: list[Any]) -> None:
+    for value in values:
+        error = refusal(**{field: value})
+        assert error.option == field
+        assert error.hint == allowed(field)
+
+
+@pytest.mark.parametrize("prompt", ["", "  \n", "x" * (MAX_PROMPT + 1), "a\0b", 7])
+def test_prompts_that_are_none(prompt: Any) -> None:
+    assert refusal(prompt=prompt).option == "prompt"
+
+
+def test_a_long_wrong_value_is_cut() -> None:
+    assert len(refusal(size="9" * 10_000).message) < 80
+
+
+def test_strength_needs_an_image() -> None:
+    assert refusal(strength=0.5).option == "strength"
+    assert GenerationRequest(prompt="a fox", image="a.png", strength=0).image is not None  # type: ignore[arg-type]
+
+
+def test_a_request_is_frozen_and_knows_a_still() -> None:
+    request = GenerationRequest(prompt="a fox", seconds=0)
+    assert request.is_still
+    with pytest.raises(AttributeError):
+        request.seconds = 1  # type: ignore[misc]
+
+
+def test_seeds_follow_each_other() -> None:
+    assert seeds(5, 3) == [5, 6, 7]
+    for first, count in ((5, 0), (5, 101), (MAX_SEED, 2)):
+        with pytest.raises(InvalidRequest):
+            seeds(first, count)
