@@ -223,8 +223,7 @@ class WanDiT(nn.Module):
     def cast(self, dtype: torch.dtype) -> "WanDiT":
         """Cast the weights in place, keeping in float32 what loses too much in a shorter format."""
         for name, parameter in self.named_parameters():
-            kept = dtype.itemsize < 4 and any(part in KEPT_IN_FLOAT32 for part in name.split("."))
-            parameter.data = parameter.data.to(torch.float32 if kept else dtype)
+            parameter.data = parameter.data.to(kept_dtype(name, dtype))
         return self
 
     def _layers(self) -> list[Block]:
@@ -238,8 +237,9 @@ class WanDiT(nn.Module):
         assert len(text.lengths) == len(layout.grids), "one prompt for each clip"
         runs, first, dtype = [], 0, self.patch_embedding.weight.dtype
         for run in layout.runs:
+            assert max(run.grid) <= self.config.rope_max_seq_len, run.grid
             turns = rotations(run.grid, self.config.attention_head_dim, device, dtype, run.references)
-            slots_BS, slot_bias = text.slots(first, run.count, device)
+            slots_BS, slot_bias = text.slots(first, run.count)
             runs.append(RunInputs((run.count, run.grid.tokens), turns, slots_BS, slot_bias))
             first += run.count
         return runs
@@ -250,6 +250,12 @@ def _normalise(norm: nn.Module, x_LD: Tensor) -> Tensor:
     if isinstance(norm, nn.LayerNorm) and norm.weight.dtype != x_LD.dtype:
         return F.layer_norm(x_LD, norm.normalized_shape, norm.weight.to(x_LD.dtype), norm.bias.to(x_LD.dtype), norm.eps)
     return norm(x_LD)
+
+
+def kept_dtype(name: str, dtype: torch.dtype) -> torch.dtype:
+    """The dtype in which a parameter is kept when the model is cast to `dtype`."""
+    kept = dtype.itemsize < 4 and any(part in KEPT_IN_FLOAT32 for part in name.split("."))
+    return torch.float32 if kept else dtype
 
 
 def gelu(x: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ class TextKeys:
         starts, lengths = tuple(self.starts[i] for i in prompts), tuple(self.lengths[i] for i in prompts)
         return TextKeys(self.keys, self.values, starts, lengths, self.text_len)
 
-    def slots(self, first: int, count: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    def slots(self, first: int, count: int) -> tuple[Tensor, Tensor]:
         """Table rows (B,S) that `count` clips from `first` on attend to, and the bias (B,1,1,S) of each.
 
         Slot 0 is the padding. Slots past the end of a shorter prompt weigh nothing.
@@ -46,4 +46,5 @@ class TextKeys:
             padding, spare = self.text_len - length, num_slots - 1 - length
             rows.append([0, *range(start, start + length), *[0] * spare])
             bias.append([log(padding) if padding else -inf, *[0.0] * length, *[-inf] * spare])
-        return torch.tensor(rows, device=device), torch.tensor(bias, device=device)[:, None, None]
+        device, dtype = self.keys[0].device, self.keys[0].dtype
+        return torch.tensor(rows, device=device), torch.tensor(bias, device=device, dtype=dtype)[:, None, None]

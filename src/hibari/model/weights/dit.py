@@ -1,0 +1,68 @@
+"""The transformer, from and to a folder of diffusers' WanTransformer3DModel.
+
+Legend: D width, C channels, P numbers in a patch.
+"""
+
+from math import prod
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from hibari.errors import BadWeights
+from hibari.model.dit import DiTConfig, WanDiT, kept_dtype
+from hibari.model.weights.folder import CONFIG, published_config, read_config, read_tensors, write_folder
+from hibari.model.weights.keys import published_key
+
+CLASS = "WanTransformer3DModel"
+# The image branch of Wan 2.1's image-to-video form.
+UNUSED = frozenset({"image_dim", "added_kv_proj_dim", "pos_embed_seq_len"})
+# The text length is fixed in Wan and stands in no config.json.
+OURS_ALONE = frozenset({"text_len"})
+# Published as a convolution's kernel (D,C,pt,ph,pw); ours is a linear layer on patches (D, pt*ph*pw*C).
+KERNEL = "patch_embedding.weight"
+
+
+def load_dit(folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> WanDiT:
+    """The transformer of a folder, on a device; some parts stay float32 (`kept_dtype`). Raises BadWeights."""
+    config = _read_config(folder)
+    with torch.device("meta"):
+        model = WanDiT(config)
+    published = read_tensors(folder, _published_shapes(model))
+    state = {}
+    for key in model.state_dict():
+        tensor = published[published_key(key)]
+        tensor = _kernel_to_linear(tensor) if key == KERNEL else tensor
+        state[key] = tensor.to(device, kept_dtype(key, dtype), copy=True)
+    model.load_state_dict(state, strict=True, assign=True)
+    return model
+
+
+def save_dit(model: WanDiT, folder: Path) -> None:
+    """Write a folder that `load_dit` and diffusers open, in the dtypes that the weights have. Raises OutputError."""
+    config = model.config
+    state = model.state_dict()
+    kernel = state[KERNEL].unflatten(1, (*config.patch_size, config.in_channels)).permute(0, 4, 1, 2, 3)
+    tensors = {published_key(key): kernel if key == KERNEL else tensor for key, tensor in state.items()}
+    values = published_config(config, left_out=OURS_ALONE) | dict.fromkeys(UNUSED)
+    write_folder(folder, CLASS, values, tensors)
+
+
+def _read_config(folder: Path) -> DiTConfig:
+    config = read_config(folder, CLASS, DiTConfig, unused=UNUSED, may_lack=OURS_ALONE)
+    if config.qk_norm != "rms_norm_across_heads":
+        raise BadWeights(f"{folder / CONFIG}: qk_norm is {config.qk_norm!r}, not 'rms_norm_across_heads'.")
+    if config.attention_head_dim % 2:
+        raise BadWeights(f"{folder / CONFIG}: attention_head_dim is odd.")
+    return config
+
+
+def _published_shapes(model: WanDiT) -> dict[str, tuple[int, ...]]:
+    config = model.config
+    shapes = {published_key(key): tuple(tensor.shape) for key, tensor in model.state_dict().items()}
+    assert shapes[KERNEL] == (config.width, config.in_channels * prod(config.patch_size))
+    return shapes | {KERNEL: (config.width, config.in_channels, *config.patch_size)}
+
+
+def _kernel_to_linear(kernel_DCTHW: Tensor) -> Tensor:
+    return kernel_DCTHW.permute(0, 2, 3, 4, 1).flatten(1)

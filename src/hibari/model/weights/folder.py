@@ -1,0 +1,158 @@
+"""A published model folder: its config.json and safetensors files, read strictly and written whole.
+
+Every error is a BadWeights of one line that names the file and, where there is one, the key.
+"""
+
+import json
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from hibari.errors import BadWeights, OutputError
+
+CONFIG = "config.json"
+TENSORS = "diffusion_pytorch_model.safetensors"
+INDEX = f"{TENSORS}.index.json"
+
+# No published model comes near these; a damaged config must not make us build a million layers.
+LARGEST_NUMBER = 1 << 16
+LARGEST_COUNT = 512
+
+Config = TypeVar("Config")
+
+
+def read_config(
+    folder: Path, class_name: str, form: type[Config], *, unused: frozenset[str], may_lack: frozenset[str]
+) -> Config:
+    """The config.json of a folder as a `form`, a frozen dataclass with the published field names.
+
+    `unused` are published keys of parts that `form` does not have: they must be null. `may_lack` are
+    fields that the file need not have; their defaults then hold. A key with a leading underscore is a
+    note of whoever wrote the file.
+    """
+    path = folder / CONFIG
+    raw = _read_json(path)
+    found = raw.get("_class_name")
+    if found != class_name:
+        raise BadWeights(f"{path}: holds a {found}, not a {class_name}.")
+    hints = typing.get_type_hints(form)
+    values: dict[str, Any] = {}
+    for key, value in raw.items():
+        if key in hints:
+            values[key] = _convert(value, hints[key], f"{path}: {key}")
+        elif key in unused and value is not None:
+            raise BadWeights(f"{path}: {key} is {value!r}: this form of the model is not supported.")
+        elif key not in unused and not key.startswith("_"):
+            raise BadWeights(f"{path}: unknown key {key}.")
+    for key in hints:
+        if key not in values and key not in may_lack:
+            raise BadWeights(f"{path}: no {key}.")
+    return form(**values)
+
+
+def read_tensors(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
+    """The tensors of a folder, which must be exactly `shapes`. They may still lie in the mapped file: copy them."""
+    found: dict[str, Tensor] = {}
+    for path, listed in _tensor_files(folder).items():
+        try:
+            with safe_open(path, framework="pt") as file:
+                keys = set(file.keys())
+                for key in sorted(keys ^ (keys if listed is None else listed)):
+                    raise BadWeights(f"{path}: {key} does not stand in both the index and the file.")
+                for key in sorted(keys):
+                    _check(path, key, tuple(file.get_slice(key).get_shape()), shapes)
+                    found[key] = file.get_tensor(key)
+                    if not found[key].is_floating_point():
+                        raise BadWeights(f"{path}: {key} is {found[key].dtype}, not a floating-point tensor.")
+        except (SafetensorError, OSError) as error:
+            raise BadWeights(f"{path}: not a whole safetensors file ({error}).") from error
+    for key in sorted(shapes.keys() - found.keys()):
+        raise BadWeights(f"{folder}: no tensor {key}.")
+    return found
+
+
+def write_folder(folder: Path, class_name: str, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """Write a folder that diffusers opens; a file that stood there is replaced whole or not at all."""
+    text = json.dumps({"_class_name": class_name, **config}, indent=2, sort_keys=True) + "\n"
+    whole = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        new = folder / f".{TENSORS}.new"
+        save_file(whole, new, metadata={"format": "pt"})
+        new.replace(folder / TENSORS)
+        new = folder / f".{CONFIG}.new"
+        new.write_text(text, encoding="utf-8")
+        new.replace(folder / CONFIG)
+    except (OSError, SafetensorError) as error:
+        raise OutputError(f"{folder}: cannot write the weights ({error}).") from error
+
+
+def published_config(config: Any, *, left_out: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """A config dataclass as the JSON values of a config.json."""
+    return {key: value for key, value in asdict(config).items() if key not in left_out}
+
+
+def _check(path: Path, key: str, shape: tuple[int, ...], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    if key not in shapes:
+        raise BadWeights(f"{path}: unexpected tensor {key}.")
+    if shape != shapes[key]:
+        raise BadWeights(f"{path}: {key} has shape {shape}, not {shapes[key]}.")
+
+
+def _tensor_files(folder: Path) -> dict[Path, set[str] | None]:
+    """The safetensors files of a folder and the keys that an index promises in each (None: no index)."""
+    if (folder / TENSORS).is_file():
+        return {folder / TENSORS: None}
+    if not (folder / INDEX).is_file():
+        if any(folder.glob("*.bin")) or any(folder.glob("*.pt*")):
+            raise BadWeights(f"{folder}: only pickled weights, which can run code; safetensors are needed.")
+        raise BadWeights(f"{folder / TENSORS}: no such file.")
+    weight_map = _read_json(folder / INDEX).get("weight_map")
+    if not isinstance(weight_map, dict):
+        raise BadWeights(f"{folder / INDEX}: no weight_map.")
+    files: dict[Path, set[str] | None] = {}
+    for key, name in weight_map.items():
+        if not isinstance(name, str) or Path(name).name != name or not name.endswith(".safetensors"):
+            raise BadWeights(f"{folder / INDEX}: {key} is in {name!r}, which is not a safetensors file of this folder.")
+        keys = files.setdefault(folder / name, set())
+        assert keys is not None
+        keys.add(key)
+    return files
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadWeights(f"{path}: cannot be read ({error.strerror}).") from error
+    except ValueError as error:
+        raise BadWeights(f"{path}: not JSON ({error}).") from error
+    if not isinstance(raw, dict):
+        raise BadWeights(f"{path}: not a JSON object.")
+    return raw
+
+
+def _convert(value: object, hint: Any, where: str) -> Any:
+    """A JSON value as the type that a config field is annotated with."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        return None if value is None else _convert(value, arguments[0], where)
+    if origin is tuple:
+        open_ended = arguments[-1] is Ellipsis
+        fits = isinstance(value, list) and len(value) <= LARGEST_COUNT and (open_ended or len(value) == len(arguments))
+        if fits and isinstance(value, list):
+            return tuple(_convert(item, arguments[0], where) for item in value)
+    elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    elif type(value) is hint:
+        largest = LARGEST_COUNT if where.endswith(("num_layers", "num_res_blocks")) else LARGEST_NUMBER
+        if not isinstance(value, int) or isinstance(value, bool) or 0 < value <= largest:
+            return value
+    raise BadWeights(f"{where} is {value!r}, not a fitting {getattr(hint, '__name__', hint)}.")
