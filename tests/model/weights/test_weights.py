@@ -65,6 +65,15 @@ def test_bf16_on_the_way_in_keeps_some_parts_in_float32(folder: Path) -> None:
     assert all(any(part in key for part in ("time_embedder", "modulation", "norm2")) for key in kept)
 
 
+def test_bf16_on_the_way_out_halves_the_file(tmp_path: Path) -> None:
+    model = our_dit("mini")
+    save_dit(model, tmp_path, torch.bfloat16)
+    saved = load_file(tmp_path / TENSORS)
+    assert saved["proj_out.weight"].dtype == torch.bfloat16 and saved["scale_shift_table"].dtype == torch.float32
+    assert torch.equal(load_dit(tmp_path).proj_out.weight, model.proj_out.weight.bfloat16().float())
+    assert model.proj_out.weight.dtype == torch.float32
+
+
 def test_thirty_megabytes_load_in_a_moment(tmp_path: Path) -> None:
     model = WanDiT(DiTConfig(num_layers=7))
     model.init_weights()

@@ -38,10 +38,13 @@ def load_dit(folder: Path, device: torch.device | str = "cpu", dtype: torch.dtyp
     return model
 
 
-def save_dit(model: WanDiT, folder: Path) -> None:
-    """Write a folder that `load_dit` and diffusers open, in the dtypes that the weights have. Raises OutputError."""
+def save_dit(model: WanDiT, folder: Path, dtype: torch.dtype | None = None) -> None:
+    """Write a folder that `load_dit` and diffusers open. Raises OutputError.
+
+    dtype: what to write in, `kept_dtype` aside; None leaves the weights as they are.
+    """
     config = model.config
-    state = model.state_dict()
+    state = {key: tensor.to(kept_dtype(key, dtype or tensor.dtype)) for key, tensor in model.state_dict().items()}
     kernel = state[KERNEL].unflatten(1, (*config.patch_size, config.in_channels)).permute(0, 4, 1, 2, 3)
     tensors = {published_key(key): kernel if key == KERNEL else tensor for key, tensor in state.items()}
     values = published_config(config, left_out=OURS_ALONE) | dict.fromkeys(UNUSED)

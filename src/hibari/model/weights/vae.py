@@ -27,9 +27,10 @@ def load_vae(folder: Path, device: torch.device | str = "cpu", dtype: torch.dtyp
     return model
 
 
-def save_vae(model: WanVAE, folder: Path) -> None:
-    """Write a folder that `load_vae` and diffusers open, in the dtypes that the weights have. Raises OutputError."""
-    write_folder(folder, CLASS, published_config(model.config), model.state_dict())
+def save_vae(model: WanVAE, folder: Path, dtype: torch.dtype | None = None) -> None:
+    """Write a folder that `load_vae` and diffusers open, in `dtype` or as the weights are. Raises OutputError."""
+    state = {key: tensor.to(dtype or tensor.dtype) for key, tensor in model.state_dict().items()}
+    write_folder(folder, CLASS, published_config(model.config), state)
 
 
 def _read_config(folder: Path) -> VAEConfig:
