@@ -1,0 +1,1 @@
+"""Training data: clips rendered or read, turned once into latents and text states, and drawn in packs."""

@@ -1,0 +1,171 @@
+"""`hibari train mini`: from the worlds to a diffusers folder that Hibari and diffusers open.
+
+Stages, each skipped where its result is there already: render clips and train the VAE; render,
+encode and cache clips of all native sizes; train the transformer; write the weights. A run that was
+stopped goes on where it was.
+"""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hibari.data.clips import Renderer
+from hibari.data.latents import load_parts
+from hibari.errors import TrainingError
+from hibari.model.dit import WanDiT
+from hibari.model.text import MiniLMTextEncoder
+from hibari.model.vae import WanVAE
+from hibari.model.weights import load_dit, load_vae, save_dit, save_vae
+from hibari.recipes.mini_cache import CPU_PARTS, NATIVE_SIZES, CacheRecipe, Sample, build_cache
+from hibari.recipes.mini_dit import DiTRecipe, train_dit
+from hibari.recipes.mini_vae import VAERecipe, train_vae
+from hibari.shapes import VideoShape
+from hibari.worlds.vocabulary import STARTER, Vocabulary
+from hibari.worlds.world import World
+
+HELD_OUT_PARTS = ((192, 112, 1, 16), (192, 112, 21, 16), (128, 128, 21, 16))
+
+
+@dataclass(frozen=True, kw_only=True)
+class MiniRecipe:
+    """Everything that makes hibari-mini. Folders are strings so that `--set` reaches them.
+
+    out: where the run lives ("": under the home). base: the weights folder whose text encoder and tokenizer are taken over.
+    start_from: a weights folder to go on from with a fresh optimizer, or "" to start from nothing.
+    device: "cpu", "cuda" or "mps". stages: which to run, in this order.
+    """
+
+    out: str = ""
+    base: str = ""
+    start_from: str = ""
+    device: str = "cpu"
+    workers: int = 2
+    threads: int = 0
+    stages: tuple[str, ...] = ("vae", "cache", "dit", "export")
+    vae: VAERecipe = VAERecipe()
+    cache: CacheRecipe = CacheRecipe(parts=CPU_PARTS)
+    unseen: CacheRecipe = CacheRecipe(parts=HELD_OUT_PARTS, captions=1, seed=900)
+    dit: DiTRecipe = DiTRecipe()
+
+
+MINI = MiniRecipe()
+
+
+def run(recipe: MiniRecipe, out: Path) -> Path:
+    """Run the recipe's stages in the folder `out`; returns the folder of finished weights, `out/weights`."""
+    device = torch.device(recipe.device)
+    if unknown := sorted(set(recipe.stages) - {"vae", "cache", "dit", "export"}):
+        raise TrainingError(f"unknown stage {unknown[0]!r}.", hint="Stages are vae, cache, dit, export.")
+    if recipe.threads:
+        torch.set_num_threads(recipe.threads)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "recipe.json").write_text(json.dumps(asdict(recipe), indent=1))
+    base = _base_weights(recipe)
+    text = MiniLMTextEncoder.load(base, device=device)
+    for stage in recipe.stages:
+        sys.stderr.write(f"stage {stage}\n")
+        if stage == "vae":
+            _vae_stage(out, recipe, device)
+        elif stage == "cache":
+            _cache_stage(out, recipe, text, device)
+        elif stage == "dit":
+            _dit_stage(out, recipe, text, device)
+        else:
+            export(out, base)
+    return out / "weights"
+
+
+def export(out: Path, base: Path) -> None:
+    """Put transformer, VAE, text encoder, tokenizer, scheduler and the world's words into `out/weights`."""
+    folder = out / "weights"
+    for part in ("text_encoder", "tokenizer", "scheduler"):
+        shutil.copytree(base / part, folder / part, dirs_exist_ok=True)
+    shutil.copy(base / "model_index.json", folder)
+    save_vae(load_vae(out / "vae" / "weights", torch.device("cpu"), torch.float32), folder / "vae", torch.bfloat16)
+    save_dit(load_dit(out / "dit" / "weights", torch.device("cpu"), torch.float32), folder / "transformer", torch.bfloat16)
+    (folder / "world.json").write_text(json.dumps(world_card(STARTER), indent=1) + "\n")
+
+
+def world_card(vocabulary: Vocabulary) -> dict[str, object]:
+    """What a model of this vocabulary can draw, for people and for `hibari models`."""
+    return {
+        "sizes": [f"{w}x{h}" for w, h in NATIVE_SIZES],
+        "objects": list(vocabulary.objects),
+        "motions": list(vocabulary.motions),
+        "backgrounds": list(vocabulary.backgrounds),
+    }
+
+
+def make_renderer(shape: VideoShape, held_out: bool) -> Renderer:
+    """A function from a seed to the frames of its scene; called once in each rendering process."""
+    return partial(_render, World(), shape, held_out)
+
+
+def make_sampler(shape: VideoShape, captions: int, held_out: bool) -> Callable[[int], Sample]:
+    """A function from a seed to a sample of the cache; called once in each rendering process."""
+    return partial(_sample, World(), shape, captions, held_out)
+
+
+def _render(world: World, shape: VideoShape, held_out: bool, seed: int) -> np.ndarray:
+    return world.scene(seed, shape, held_out=held_out).render()
+
+
+def _sample(world: World, shape: VideoShape, captions: int, held_out: bool, seed: int) -> Sample:
+    scene = world.scene(seed, shape, held_out=held_out)
+    labels = asdict(scene.labels)
+    alone = replace(world.vocabulary, objects=scene.labels.objects[:1], counts=(1.0,))
+    picture = World(world.pack, alone).scene(seed + 1, VideoShape(1, shape.height, shape.width), held_out=held_out)
+    reference = None if shape.frames == 1 else picture.render()[0]
+    return Sample(scene.render(), reference, scene.captions(captions), labels)
+
+
+def _base_weights(recipe: MiniRecipe) -> Path:
+    if recipe.base:
+        return Path(recipe.base)
+    try:
+        import hibari_mini
+    except ImportError as error:
+        raise TrainingError(
+            "the text encoder of hibari-mini is not installed.",
+            hint="pip install ./weights, or --set base=FOLDER with text_encoder/ and tokenizer/ in it.",
+        ) from error
+    return hibari_mini.path()
+
+
+def _vae_stage(out: Path, recipe: MiniRecipe, device: torch.device) -> None:
+    done = out / "vae" / "weights"
+    if done.exists():
+        return
+    start = None
+    if recipe.start_from:
+        start = load_vae(Path(recipe.start_from) / "vae", device, torch.float32)
+    vae = train_vae(out / "vae", recipe.vae, make_renderer, device, recipe.workers, start)
+    save_vae(vae, done, torch.float32)
+
+
+def _cache_stage(out: Path, recipe: MiniRecipe, text: MiniLMTextEncoder, device: torch.device) -> None:
+    vae: WanVAE = load_vae(out / "vae" / "weights", device, torch.bfloat16)
+    models = (vae, text)
+    build_cache(out / "unseen", recipe.unseen, make_sampler, models, recipe.workers, held_out=True)
+    build_cache(out / "cache", recipe.cache, make_sampler, models, recipe.workers)
+
+
+def _dit_stage(out: Path, recipe: MiniRecipe, text: MiniLMTextEncoder, device: torch.device) -> None:
+    done = out / "dit" / "weights"
+    if done.exists():
+        return
+    start: WanDiT | None = None
+    if recipe.start_from:
+        start = load_dit(Path(recipe.start_from) / "transformer", device, torch.float32)
+    parts, unseen = load_parts(out / "cache"), load_parts(out / "unseen")
+    empty: Tensor = text.encode([""])[0]
+    dit = train_dit(out / "dit", recipe.dit, parts, unseen, empty, device, start=start)
+    save_dit(dit, done, torch.float32)

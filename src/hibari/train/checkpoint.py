@@ -1,0 +1,56 @@
+"""Checkpoints of a run: safetensors and JSON in one folder, written whole or not at all.
+
+A checkpoint holds the masters, their averages, the optimizer's moments, the step and the resolved
+config. Batches and noise are pure functions of (seed, step), so there is no other state to keep,
+and a resumed run goes on bit for bit.
+"""
+
+import json
+import shutil
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from hibari.errors import TrainingError
+from hibari.train.optim import MasterAdamW
+
+
+def save_checkpoint(folder: Path, optimizer: MasterAdamW, step: int, config: Any) -> None:
+    """Write `folder` as one step: a new folder beside it takes its place when it is complete."""
+    fresh = folder.with_name(folder.name + ".new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    save_file({k: v.contiguous() for k, v in optimizer.tensors().items()}, fresh / "state.safetensors")
+    resolved = asdict(config) if is_dataclass(config) and not isinstance(config, type) else config
+    (fresh / "run.json").write_text(json.dumps({"step": step, "config": resolved}, indent=1, default=str))
+    old = folder.with_name(folder.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    fresh.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def load_checkpoint(folder: Path, optimizer: MasterAdamW) -> int:
+    """Fill the optimizer and its model; returns the next step. TrainingError where it does not fit.
+
+    The run's length may differ (a run can be made longer); every other setting of the optimizer must be the same.
+    """
+    if not folder.exists() and folder.with_name(folder.name + ".old").exists():
+        folder = folder.with_name(folder.name + ".old")  # stopped between the two renames
+    try:
+        run = json.loads((folder / "run.json").read_text())
+        optimizer.load_tensors(load_file(folder / "state.safetensors"))
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise TrainingError(
+            f"{folder} is no checkpoint of this model: {error}.", hint="Choose another `out` folder."
+        ) from error
+    saved, now = run["config"]["optim"], json.loads(json.dumps(asdict(optimizer.config)))
+    if differing := sorted(key for key in now if key != "steps" and now[key] != saved.get(key)):
+        raise TrainingError(
+            f"{folder} was trained with another {', '.join(differing)}.", hint="Use its settings, or another `out`."
+        )
+    return int(run["step"])
