@@ -212,9 +212,10 @@ def _heavens(rng: np.random.Generator, height: int, width: int, hour: str, day: 
     x, y, radius = rng.uniform(0.1, 0.9) * width, rng.uniform(0.1, 0.3) * height, rng.uniform(0.06, 0.1) * side
     spot(canvas, x, y, 1.6 * radius, colour("cfd8ff"), soft=2.5 * radius, strength=0.25)
     window, left, top = crop(canvas, x - radius - 1, y - radius - 1, x + radius + 1, y + radius + 1)
-    moon = disc(*window.shape[:2], x - left, y - top, radius)
+    rows, columns, _ = window.shape
+    moon = disc(rows, columns, x - left, y - top, radius)
     if rng.random() < 0.6:
-        moon *= 1 - disc(*window.shape[:2], x - left + 0.5 * radius, y - top - 0.2 * radius, 0.9 * radius)
+        moon *= 1 - disc(rows, columns, x - left + 0.5 * radius, y - top - 0.2 * radius, 0.9 * radius)
     paint(window, moon, colour("fdf3cf"))
     return canvas
 

@@ -2,9 +2,11 @@
 
 import json
 import tarfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -18,6 +20,18 @@ FAINT = 24  # alpha below this does not widen the crop
 TONES = ("", "light", "medium-light", "medium", "medium-dark", "dark")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What emojibase knows of one emoji."""
+
+    name: str
+    label: str
+    code: str
+    group: str
+    tone: str
+    tags: tuple[str, ...]
+
+
 def build_pack(
     tarballs: Path, target: Path, *, download: bool = False, on_progress: Callable[[int, str], None] | None = None
 ) -> SpritePack:
@@ -27,21 +41,31 @@ def build_pack(
     HibariError where one is not what it should be.
     """
     paths = (fetch_tarballs if download else find_tarballs)(tarballs)
-    records = _records(paths[NAMES])
+    # The animated packages hold a still for what has no animation; the static package only fills what is left.
+    pictures = [paths[source] for source in (*ANIMATED, STATIC)]
+    return assemble(pictures, paths[NAMES], target, on_progress=on_progress)
+
+
+def assemble(
+    pictures: Sequence[Path], names: Path, target: Path, *, on_progress: Callable[[int, str], None] | None = None
+) -> SpritePack:
+    """Write the pack of tarballs of pictures, the first that has a thing winning, named by the tarball `names`."""
+    records = _records(names)
     entries: dict[str, Entry] = {}
     strips: dict[str, bytes] = {}
-    # The animated packages hold a still for what has no animation; the static package only fills what is left.
-    for source in (*ANIMATED, STATIC):
-        for code, data in _pictures(paths[source]):
+    for tarball in pictures:
+        for code, data in _pictures(tarball):
             record = records.get(code)
-            if record is None or record["name"] in entries:
+            if record is None or record.name in entries:
                 continue
             frames = reduce(data)
-            name, (width, height) = record["name"], frames[0].size
-            strips[name] = encode(frames)
-            entries[name] = Entry(**record, frames=len(frames), width=width, height=height, offset=0, length=0)
+            width, height = frames[0].size
+            strips[record.name] = encode(frames)
+            entries[record.name] = Entry(
+                **vars(record), frames=len(frames), width=width, height=height, offset=0, length=0
+            )
             if on_progress:
-                on_progress(len(entries), name)
+                on_progress(len(entries), record.name)
     ordered = sorted(entries.values(), key=lambda entry: entry.code)
     return write(target, ordered, strips, NOTICE)
 
@@ -81,12 +105,12 @@ def _plain(code: str) -> str:
     return "-".join(part.zfill(4) for part in code.lower().split("-") if part != "fe0f")
 
 
-def _records(tarball: Path) -> dict[str, dict[str, object]]:
-    """The naming fields of an Entry for every emoji, by plain code point name."""
+def _records(tarball: Path) -> dict[str, Record]:
+    """The record of every emoji, by plain code point name."""
     with tarfile.open(tarball) as archive:
-        emoji = _member(archive, "package/en/data.json")
-        groups = {g["order"]: g["key"] for g in _member(archive, "package/en/messages.json")["groups"]}
-    found: dict[str, dict[str, object]] = {}
+        emoji = _member(archive, tarball, "package/en/data.json")
+        groups = {g["order"]: g["key"] for g in _member(archive, tarball, "package/en/messages.json")["groups"]}
+    found: dict[str, Record] = {}
     taken: set[str] = set()
     for item in emoji:
         for variant in (item, *item.get("skins", ())):
@@ -94,21 +118,23 @@ def _records(tarball: Path) -> dict[str, dict[str, object]]:
             name = naming.name_of(variant["label"])
             name = variant["label"] if name in taken else name
             taken.add(name)
-            found[_plain(variant["hexcode"])] = {
-                "name": name,
-                "label": variant["label"],
-                "code": _plain(variant["hexcode"]),
-                "group": groups.get(item.get("group"), ""),
-                "tone": "+".join(TONES[t] for t in (tone if isinstance(tone, list) else [tone])),
-                "tags": tuple(item.get("tags", ())),
-            }
+            code = _plain(variant["hexcode"])
+            found[code] = Record(
+                name=name,
+                label=variant["label"],
+                code=code,
+                group=groups.get(item.get("group"), ""),
+                tone="+".join(TONES[t] for t in (tone if isinstance(tone, list) else [tone])),
+                tags=tuple(item.get("tags", ())),
+            )
     return found
 
 
-def _member(archive: tarfile.TarFile, name: str):  # type: ignore[no-untyped-def]
+def _member(archive: tarfile.TarFile, tarball: Path, name: str) -> Any:
+    """The JSON document of that name in a tarball."""
     try:
         file = archive.extractfile(name)
     except KeyError as error:
-        raise HibariError(f"{archive.name} holds no {name}.", hint="Download the tarball again.") from error
+        raise HibariError(f"{tarball} holds no {name}.", hint="Download the tarball again.") from error
     assert file is not None, name
     return json.load(file)

@@ -47,8 +47,11 @@ def cast(
         tracks, hiders = [way], [hider]
     else:
         lanes = [_lane(stage, labels.layout, index, number) for index in range(number)]
-        plans = zip(labels.motions, lanes, bodies, strict=True)
-        tracks = [MOTIONS[motion].plan(rng, lane, _fit(body, lane)) for motion, lane, body in plans]
+        tracks = []
+        for motion, lane, body in zip(labels.motions, lanes, bodies, strict=True):
+            plan = MOTIONS[motion].plan
+            assert plan is not None, motion
+            tracks.append(plan(rng, lane, _fit(body, lane)))
     actors = []
     for sprite, way in zip(sprites, tracks, strict=True):
         seen = replace(camera.view(way), mirrored=_mirrored(sprite.name, way))
@@ -94,14 +97,14 @@ def _mirrored(name: str, way: Track) -> bool:
     across = way.x[-1] - way.x[0]
     facing = FACING.get(name)
     straight = way.detail.endswith(("left", "right"))
-    return straight and (facing == "left" and across > 0 or facing == "right" and across < 0)
+    return straight and facing == ("left" if across > 0 else "right")
 
 
 def _poses(rng: np.random.Generator, sprite: Sprite, stage: Stage, frozen: float) -> np.ndarray:
     """Which frame of the sprite's own animation shows when: its natural speed, or one pose throughout."""
     start = rng.integers(sprite.num_frames)
     step = 0 if rng.random() < frozen else FPS / stage.fps
-    return (start + np.floor(np.arange(stage.frames) * step + 1e-9).astype(int)) % sprite.num_frames
+    return np.asarray((start + np.floor(np.arange(stage.frames) * step + 1e-9).astype(int)) % sprite.num_frames)
 
 
 def _glimpse(way: Track, motion: str, stage: Stage, number: int) -> Glimpse:

@@ -74,8 +74,8 @@ def track(
     detail: str = "",
 ) -> Track:
     """A track from per-frame arrays or constants; angles are radians, clockwise."""
-    spread = [np.broadcast_to(np.asarray(v, np.float64), (stage.frames,)) for v in (x, y, size, angle, opacity)]
-    return Track(*spread, detail)
+    columns = [np.broadcast_to(np.asarray(v, np.float64), (stage.frames,)) for v in (x, y, size, angle, opacity)]
+    return Track(columns[0], columns[1], columns[2], columns[3], columns[4], detail)
 
 
 def _range(low: float, high: float, half: float) -> tuple[float, float]:
@@ -196,19 +196,17 @@ def appearing(rng: np.random.Generator, stage: Stage, body: Body) -> Track:
     return track(stage, *_place(rng, stage, body, body.size), body.size * swell, opacity=np.clip(2 * there, 0, 1))
 
 
-def staged(rng: np.random.Generator, stage: Stage, body: Body) -> Track:
-    """Motions that casting.py plans together with what else they need; never called."""
-    raise AssertionError("planned in casting.py")
-
-
 ANYWHERE = ("single", "beside", "stacked")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Motion:
-    """A motion: how it is planned, the fewest frames in which it can be seen, and the layouts that it fits."""
+    """A motion: how it is planned, the fewest frames in which it can be seen, and the layouts that it fits.
 
-    plan: Callable[[np.random.Generator, Stage, Body], Track]
+    A motion without a plan takes more than the thing itself, and casting.py plans it.
+    """
+
+    plan: Callable[[np.random.Generator, Stage, Body], Track] | None
     min_frames: int = 5
     layouts: tuple[str, ...] = ANYWHERE
 
@@ -226,6 +224,6 @@ MOTIONS: dict[str, Motion] = {
     "diagonal": Motion(plan=diagonal, layouts=("single",)),
     "rolls": Motion(plan=rolling, min_frames=9, layouts=("single",)),
     "appears": Motion(plan=appearing, min_frames=9),
-    "hides": Motion(plan=staged, min_frames=13, layouts=("single",)),
-    "collides": Motion(plan=staged, min_frames=13, layouts=("collision",)),
+    "hides": Motion(plan=None, min_frames=13, layouts=("single",)),
+    "collides": Motion(plan=None, min_frames=13, layouts=("collision",)),
 }

@@ -45,14 +45,14 @@ def ridge(rng: np.random.Generator, width: int, waves: Sequence[tuple[float, flo
 def below(height: int, line: np.ndarray | float) -> np.ndarray:
     """Mask `(H, W)` of what lies below a line given in pixels from the top, with a soft edge of one pixel."""
     y = np.arange(height, dtype=np.float32)[:, None] + 0.5
-    return np.clip(y - line + 0.5, 0, 1)
+    return np.asarray(np.clip(y - line + 0.5, 0, 1))
 
 
 def disc(height: int, width: int, x: float, y: float, radius: float, soft: float = 1.0) -> np.ndarray:
     """Mask `(H, W)` of a disc, its edge `soft` pixels wide."""
     dy = np.arange(height, dtype=np.float32)[:, None] + 0.5 - y
     dx = np.arange(width, dtype=np.float32)[None] + 0.5 - x
-    return np.clip((radius - np.sqrt(dx * dx + dy * dy)) / soft + 0.5, 0, 1)
+    return np.asarray(np.clip((radius - np.sqrt(dx * dx + dy * dy)) / soft + 0.5, 0, 1))
 
 
 def spot(
@@ -61,7 +61,8 @@ def spot(
     """Paint a disc, working on the pixels near it alone."""
     reach = radius + soft
     window, left, top = crop(canvas, x - reach, y - reach, x + reach, y + reach)
-    paint(window, disc(*window.shape[:2], x - left, y - top, radius, soft) * strength, shade)
+    height, width, _ = window.shape
+    paint(window, disc(height, width, x - left, y - top, radius, soft) * strength, shade)
 
 
 def block(
@@ -90,4 +91,4 @@ def paint(canvas: np.ndarray, mask: np.ndarray, shade: Colour) -> None:
 
 def finish(canvas: np.ndarray) -> np.ndarray:
     """The canvas as `(H, W, 3)` uint8."""
-    return (np.clip(canvas, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return np.asarray(np.clip(canvas, 0, 1) * 255 + 0.5).astype(np.uint8)

@@ -13,6 +13,7 @@ from hibari.worlds.pack import STARTER_PACK, SpritePack
 from hibari.worlds.vocabulary import STARTER, whole
 from hibari.worlds.world import World
 
+SHAPE = VideoShape(17, 128, 128)
 INK, PAPER = (30, 30, 34), (250, 250, 248)
 
 
@@ -20,7 +21,7 @@ def save_sheet(
     output: Path,
     pack: Path | None = None,
     *,
-    shape: VideoShape = VideoShape(17, 128, 128),
+    shape: VideoShape = SHAPE,
     count: int = 24,
     first_seed: int = 0,
     columns: int = 2,

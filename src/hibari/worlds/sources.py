@@ -125,7 +125,8 @@ def fetch_tarballs(folder: Path, sources: Sequence[Source] = SOURCES) -> dict[So
             raise MissingDependency(
                 "npm is needed to download the sprites.", hint="Install Node.js, or give a folder of tarballs."
             )
-        done = subprocess.run([npm, "pack", *absent, "--pack-destination", str(folder)], capture_output=True, text=True)
+        command = [npm, "pack", *absent, "--pack-destination", str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             last = done.stderr.strip().splitlines()[-1:] or ["no message"]
             raise HibariError(f"npm could not download the sprites: {last[0]}", hint="Try again, or give a folder.")

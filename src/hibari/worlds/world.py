@@ -42,20 +42,21 @@ class World:
                     f'No {kind} "{unknown[0]}" in this world.', hint="Build the whole pack, or leave it out."
                 )
 
-    def scene(self, seed: int, shape: VideoShape, fps: int = FPS, *, held_out: bool = False) -> Scene:
+    def scene(self, seed: int, shape: VideoShape, fps: int = FPS, *, held_out: bool = False, telling: int = 0) -> Scene:
         """The scene of that seed and shape; `held_out` takes only triples that training never sees, or none of them.
 
+        Another `telling` is another caption of the same scene.
         In a scene of several things each thing's own triple counts. A single frame shows no motion, so there the rule
         looks at the motion that the thing would have had.
         """
         shape = VideoShape(*shape)
-        if shape.frames < 1 or not 32 <= min(shape.height, shape.width) or max(shape.height, shape.width) > 1024:
+        if shape.frames < 1 or min(shape.height, shape.width) < 32 or max(shape.height, shape.width) > 1024:
             raise InvalidRequest(f"A scene of {shape} cannot be drawn.", option="size", hint="Use sides of 32 to 1024.")
         rng = np.random.default_rng([seed, PLAN_STREAM])
         labels = self._draw(rng, shape.frames, held_out)
         view = camera.plan(rng, labels.camera, shape)
         actors = cast(rng, self.pack, self.vocabulary, labels, view, fps)
-        captioner = Captioner(np.random.default_rng([seed, CAPTION_STREAM]), labels, actors.glimpses)
+        captioner = Captioner(np.random.default_rng([seed, CAPTION_STREAM, telling]), labels, actors.glimpses)
         return Scene(
             seed=seed,
             shape=shape,
@@ -78,22 +79,29 @@ class World:
         moves = rng.random() < words.moving_camera and frames > 1 and bool(words.cameras)
         kind = _pick(rng, words.cameras) if moves else "still"
         motions = ["collides"] if layout == "collision" else self._motions(layout, frames)
-        background = _pick(rng, words.backgrounds)
-        falls = rng.random() < words.weather and PLACES[background].outdoors and bool(words.weathers)
-        weather = _pick(rng, words.weathers) if falls else "clear"
         objects: list[str] = []
         chosen: list[str] = []
+        background = _pick(rng, words.backgrounds)
         for _ in range(ATTEMPTS):
-            thing = words.objects[int(np.searchsorted(self._ladder, rng.random(), side="right"))]
-            motion = _pick(rng, motions)
+            thing, motion = self._thing(rng), _pick(rng, motions)
             if thing not in objects and is_held_out(thing, motion, background) == held_out:
                 objects.append(thing)
                 chosen.append(motion)
+            elif not objects:
+                background = _pick(rng, words.backgrounds)
             if len(objects) == number:
-                hider = (_pick(rng, props.PROPS),) if "hides" in chosen else ()
-                return Labels(tuple(objects), tuple(chosen), background, kind, weather, layout, hider)
-        share = "held-out" if held_out else "training"
-        raise HibariError(f"This vocabulary has no {share} scene on {background}.", hint="Use a larger vocabulary.")
+                break
+        else:
+            share = "held-out" if held_out else "training"
+            raise HibariError(f"This vocabulary has no {share} scene.", hint="Use a larger vocabulary.")
+        falls = rng.random() < words.weather and PLACES[background].outdoors and bool(words.weathers)
+        weather = _pick(rng, words.weathers) if falls else "clear"
+        hider = (_pick(rng, props.PROPS),) if "hides" in chosen else ()
+        return Labels(tuple(objects), tuple(chosen), background, kind, weather, layout, hider)
+
+    def _thing(self, rng: np.random.Generator) -> str:
+        """A thing, drawn by its weight."""
+        return self.vocabulary.objects[int(np.searchsorted(self._ladder, rng.random(), side="right"))]
 
     def _motions(self, layout: str, frames: int) -> list[str]:
         """The motions that can be seen in so many frames and that keep things in their lanes."""
