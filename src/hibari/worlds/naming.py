@@ -54,12 +54,37 @@ NAMES = {
     "alien monster": "pixel monster",
     "face with thermometer": "face with a thermometer",
     "face with monocle": "face with a monocle",
-    "delivery truck": "delivery truck",
-    "soccer ball": "soccer ball",
     "1st place medal": "gold medal",
     "2nd place medal": "silver medal",
     "3rd place medal": "bronze medal",
     "milky way": "galaxy",
+    "yarn": "ball of yarn",
+    "thread": "spool of thread",
+    "headphone": "pair of headphones",
+    "cooking": "frying pan with an egg",
+    "wood": "log",
+    "soap": "bar of soap",
+    "salt": "salt shaker",
+    "butter": "piece of butter",
+    "ice": "ice cube",
+    "ice hockey": "ice hockey stick and puck",
+    "field hockey": "field hockey stick and ball",
+    "lacrosse": "lacrosse stick",
+    "badminton": "badminton racket and shuttlecock",
+    "ping pong": "ping pong racket",
+    "tennis": "tennis ball",
+    "bowling": "bowling ball and pins",
+    "cricket game": "cricket bat and ball",
+    "construction": "construction barrier",
+    "horse racing": "jockey on a horse",
+    "performing arts": "theatre mask",
+    "rolling on the floor laughing": "face rolling with laughter",
+    "dna": "strand of DNA",
+    "speaker low volume": "quiet speaker",
+    "speaker medium volume": "speaker",
+    "speaker high volume": "loud speaker",
+    "mount fuji": "Mount Fuji",
+    "nail polish": "bottle of nail polish",
 }
 # Labels drop small words that a sentence needs.
 _REPAIRS = (
@@ -88,11 +113,9 @@ _PLURAL = re.compile(
 )
 _PROPER = re.compile(r"^(Santa Claus|Mrs\. Claus|Mount Fuji|Tokyo tower|Statue of Liberty)")
 _MASS = re.compile(
-    r"^(bacon|bread|butter|cheese wedge|chestnut|cooked rice|curry rice|fire|fog|garlic|ginger root|hair|ice|"
-    r"honey pot|money with wings|nail polish|popcorn|rice|salt|shaved ice|sushi|spaghetti|tennis|wood|"
-    r"performing arts|rolling on the floor laughing|horse racing)$"
+    r"^(bacon|bread|baguette bread|popcorn|cooked rice|curry rice|shaved ice|sushi|spaghetti|fire|garlic|ginger root|"
+    r"money with wings|canned food|cut of meat|meat on bone|pouring liquid)$"
 )
-
 _PEOPLE = {"man": "men", "woman": "women", "person": "people", "adult": "adults", "boy": "", "girl": "", "child": ""}
 
 # Which way a sprite looks, where it looks to one side: it is mirrored when it moves the other way.

@@ -7,6 +7,7 @@ licence of the pictures. Only the sprites that are asked for are decoded. How a 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
@@ -99,7 +100,11 @@ class SpritePack:
         """The sprite of that name; raises HibariError where the pack has none."""
         if name not in self._sprites:
             if name not in self.entries:
-                raise HibariError(f'The sprite pack {self.folder} has no "{name}".', hint="See hibari worlds list.")
+                near = get_close_matches(name, self.entries, 3, 0.0)
+                raise HibariError(
+                    f'The sprite pack {self.folder} has no "{name}" among its {len(self.entries)} sprites.',
+                    hint=f"Near to it: {', '.join(near)}.",
+                )
             self._sprites[name] = Sprite(name, decode(self._read(self.entries[name]), self.entries[name].frames))
         return self._sprites[name]
 

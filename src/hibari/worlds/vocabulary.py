@@ -37,6 +37,27 @@ STARTER_OBJECTS = (
 )
 
 NOT_THINGS = ("", "component", "symbols", "flags")  # groups of signs, which nobody would film
+# Whole views rather than things: a sunset does not drift over the sea at sunset.
+VIEWS = {
+    "foggy",
+    "night with stars",
+    "sunrise",
+    "sunrise over mountains",
+    "sunset",
+    "cityscape",
+    "cityscape at dusk",
+    "bridge at night",
+    "milky way",
+    "desert",
+    "desert island",
+    "national park",
+    "beach with umbrella",
+    "moon viewing ceremony",
+    "fog",
+    "carp streamer",
+    "motorway",
+    "railway track",
+}
 RUDE = ("1f595", *(f"1f595-1f3f{tone}" for tone in "bcdef"))
 
 
@@ -74,7 +95,11 @@ STARTER = Vocabulary(
 
 def whole(pack: SpritePack) -> Vocabulary:
     """Everything that the pack and the world can show; the variants of a thing share its chances."""
-    things = [entry for entry in pack.entries.values() if entry.group not in NOT_THINGS and entry.code not in RUDE]
+    things = [
+        entry
+        for entry in pack.entries.values()
+        if entry.group not in NOT_THINGS and entry.code not in RUDE and entry.label not in VIEWS
+    ]
     kinds = [entry.label.partition(":")[0] for entry in things]
     variants = Counter(kinds)
     return Vocabulary(
