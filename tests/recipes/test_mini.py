@@ -1,0 +1,85 @@
+"""`hibari train mini` from nothing to a folder that diffusers opens, at tiny size and two steps. About 25 s."""
+
+import json
+from pathlib import Path
+
+import hibari_mini
+import pytest
+import torch
+
+from hibari.errors import TrainingError
+from hibari.model.weights import load_dit, load_vae
+from hibari.recipes import run
+from hibari.shapes import PackLayout
+from hibari.train.objective import spread_frames
+
+TINY = [
+    "threads=1",
+    "workers=1",
+    "vae.model.base_dim=8",
+    "vae.model.decoder_base_dim=8",
+    "vae.clips=4",
+    "vae.held_out=2",
+    "vae.frames=9",
+    "vae.side=64",
+    "vae.phases=[[2,1,2],[4,5,1]]",
+    "vae.loop.optim.steps=4",
+    "cache.parts=[[64,64,1,6],[96,64,5,6],[64,64,9,4]]",
+    "unseen.parts=[[64,64,5,2]]",
+    "dit.model.num_attention_heads=1",
+    "dit.model.ffn_dim=64",
+    "dit.model.num_layers=2",
+    "dit.pictures_until=2",
+    "dit.pictures.tokens=128",
+    "dit.clips.tokens=192",
+    "dit.loop.optim.steps=5",
+]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run("mini", TINY, tmp_path_factory.mktemp("home"))
+
+
+def test_log_holds_losses_and_held_out_measures(weights: Path) -> None:
+    rows = [json.loads(line) for line in (weights.parent / "dit" / "log.jsonl").read_text().splitlines()]
+    assert any("loss_at_0.5" in row.get("measure", {}) for row in rows)
+    rows = [json.loads(line) for line in (weights.parent / "vae" / "log.jsonl").read_text().splitlines()]
+    assert rows[-1]["measure"]["clips"] == 2 and rows[-1]["measure"]["psnr_clips"] > 5
+
+
+def test_a_finished_run_is_not_run_again(weights: Path) -> None:
+    before = (weights.parent / "dit" / "log.jsonl").read_text()
+    run("mini", TINY, weights.parent.parent.parent)
+    assert (weights.parent / "dit" / "log.jsonl").read_text() == before
+
+
+def test_diffusers_opens_the_folder(weights: Path) -> None:
+    from diffusers import WanPipeline
+
+    pipeline = WanPipeline.from_pretrained(weights)
+    ours = load_dit(weights / "transformer")
+    vae = load_vae(weights / "vae")
+    assert len(vae.config.latents_mean) == 48
+    x = torch.randn(1, 48, 3, 4, 4)
+    layout = PackLayout(())
+    states = torch.randn(5, 384)
+    with torch.no_grad():
+        padded = torch.cat([states, torch.zeros(507, 384)])[None]
+        theirs = pipeline.transformer(x, torch.tensor([500]), padded, return_dict=False)[0]
+        from hibari.model.packing import pack, unpack
+
+        patches, layout = pack([x[0]], (1, 1, 1))
+        levels = torch.full((layout.num_frames,), 0.5)
+        assert len(spread_frames(levels, layout)) == 48
+        mine = unpack(ours(patches, layout, levels, ours.encode_text([states])), layout, 48, (1, 1, 1))[0]
+    torch.testing.assert_close(mine, theirs[0], rtol=0, atol=1e-4 * float(theirs.abs().max()))
+
+
+def test_wrong_names_fail_at_once(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="Recipes: mini"):
+        run("maxi", [], tmp_path)
+    with pytest.raises(TrainingError, match="unknown stage"):
+        run("mini", ['stages=["bake"]'], tmp_path)
+    with pytest.raises(TrainingError, match="there is no 'stepz'"):
+        run("mini", ["dit.loop.optim.stepz=3"], tmp_path)
