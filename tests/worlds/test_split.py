@@ -25,9 +25,14 @@ def test_every_pair_is_seen_and_every_word_is_held_out_somewhere() -> None:
 
 def test_the_rule_only_looks_at_names() -> None:
     # Written down so that no change of code moves a triple from one side to the other.
-    assert is_held_out("octopus", "right", "sunset") is is_held_out("octopus", "right", "sunset")
-    known = [("octopus", "right", "ocean"), ("octopus", "up", "night"), ("panda", "still", "sky")]
-    assert [is_held_out(*triple) for triple in known] == KNOWN
+    assert all(is_held_out(*triple) for triple in HELD_OUT)
+    assert not any(is_held_out(thing, motion, "city") for thing, motion in SEEN_IN_THE_CITY)
 
 
-KNOWN = [False, False, False]
+HELD_OUT = [
+    ("octopus", "still", "ocean"),
+    ("whale", "still", "forest"),
+    ("frog", "down", "forest"),
+    ("ghost", "down", "sky"),
+]
+SEEN_IN_THE_CITY = [("octopus", "left"), ("pumpkin", "down"), ("penguin", "still"), ("robot", "bounces")]
