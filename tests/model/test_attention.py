@@ -20,18 +20,19 @@ def plain(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
     return torch.einsum("bnlm,bmnk->blnk", weights, v)
 
 
-@pytest.mark.parametrize("backend", ["sdpa", "chunked", "auto"])
+@pytest.mark.parametrize(("backend", "block"), [("sdpa", 1), ("chunked", 600), ("chunked", 12000), ("auto", 1 << 20)])
 @pytest.mark.parametrize(
     ("queries", "keys", "bias_shape"), [(7, 7, None), (70, 70, (1, 1, 70, 70)), (70, 9, (2, 1, 1, 9))]
 )
 def test_backends_equal_the_formula_and_its_gradient(
     backend: Backend,
+    block: int,
     queries: int,
     keys: int,
     bias_shape: tuple[int, ...] | None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(attention, "CHUNK", 32)
+    monkeypatch.setattr(attention, "BLOCK", block)
     qkv = tensors(queries, keys)
     bias = None if bias_shape is None else torch.randn(bias_shape, dtype=torch.float64)
     if bias is not None:

@@ -13,10 +13,11 @@ GRID, HEADS, WIDTH = Grid(2, 2, 3), 2, 14
 
 def plain(x_BLD: Tensor, weight_D: Tensor, turns: Tensor | None) -> Tensor:
     y = torch.nn.functional.rms_norm(x_BLD, weight_D.shape, weight_D, 1e-6) * 0.5
+    y_BLNK = y.unflatten(-1, (HEADS, -1))
     if turns is None:
-        return y
-    a, b = y.view(*y.shape[:2], HEADS, -1, 2).unbind(-1)
-    return torch.stack([a * turns.real - b * turns.imag, a * turns.imag + b * turns.real], -1).flatten(2)
+        return y_BLNK
+    a, b = y_BLNK.unflatten(-1, (-1, 2)).unbind(-1)
+    return torch.stack([a * turns.real - b * turns.imag, a * turns.imag + b * turns.real], -1).flatten(3)
 
 
 @pytest.mark.parametrize("turned", [True, False])
@@ -24,7 +25,7 @@ def test_value_and_gradient_equal_the_plain_formula(turned: bool) -> None:
     turns = rotations(GRID, WIDTH, torch.device("cpu"), torch.float64) if turned else None
     x = torch.randn(3, GRID.tokens, HEADS * WIDTH, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(HEADS * WIDTH, dtype=torch.float64, requires_grad=True)
-    out, want = normalise_heads(x, weight, 1e-6, turns, 0.5), plain(x, weight, turns)
+    out, want = normalise_heads(x, weight, 1e-6, HEADS, turns, 0.5), plain(x, weight, turns)
     torch.testing.assert_close(out, want, rtol=0, atol=1e-12)
     grad = torch.randn_like(out)
     kept = grad.clone()
@@ -37,7 +38,7 @@ def test_value_and_gradient_equal_the_plain_formula(turned: bool) -> None:
 def test_the_input_is_left_alone_and_the_dtype_kept(dtype: torch.dtype) -> None:
     x = torch.randn(1, GRID.tokens, HEADS * WIDTH, dtype=dtype)
     before = x.clone()
-    out = normalise_heads(x, torch.ones(HEADS * WIDTH, dtype=dtype), 1e-6, None)
+    out = normalise_heads(x, torch.ones(HEADS * WIDTH, dtype=dtype), 1e-6, HEADS)
     assert out.dtype == dtype and torch.equal(x, before)
 
 

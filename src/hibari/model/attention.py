@@ -1,22 +1,24 @@
 """Attention behind one call, with backends.
 
-`sdpa` is torch's fused kernel. `chunked` is plain matrix products and a softmax over slices of the
-queries: on CPUs with fast bf16 matrix units it runs at three to five times the rate of the fused
-kernel, because that kernel does not use those units well.
+`sdpa` is torch's fused kernel. `chunked` is plain matrix products and a softmax over blocks of scores
+that stay in the cache: in bf16 on CPUs with units for it, it runs at two to five times the rate of the
+fused kernel, which does not use those units well. In float32 the fused kernel is as fast or faster.
 
-Legend: B clips, L queries, M keys, N heads, K head width.
+Legend: B clips, L queries, M keys, N heads, K head width, G = pairs of clip and head in a block.
 """
 
-from typing import Literal
+from collections.abc import Iterator
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 Backend = Literal["auto", "sdpa", "chunked"]
+Block = tuple[slice, slice, slice]
 
-# Queries at a time: scores of 512 x a few thousand keys still live in a core's cache.
-CHUNK = 512
+# Scores worked on at a time: 1 MB in bf16, what a core holds in its own cache (docs/journal.md).
+BLOCK = 1 << 19
 
 
 def attend(
@@ -32,25 +34,71 @@ def attend(
     `bias`, broadcast over (B,N,L,M), is added to the scores; `scale` multiplies them, K**-0.5 if None.
     """
     if backend == "auto":
-        backend = "chunked" if q_BLNK.device.type == "cpu" else "sdpa"
+        backend = "chunked" if q_BLNK.device.type == "cpu" and q_BLNK.dtype == torch.bfloat16 else "sdpa"
     if bias is not None:
         bias = bias.to(q_BLNK.dtype)
     q_BNLK, k_BNMK, v_BNMK = (x.transpose(1, 2) for x in (q_BLNK, k_BMNK, v_BMNK))
     if backend == "sdpa":
-        out_BNLK = F.scaled_dot_product_attention(q_BNLK, k_BNMK, v_BNMK, attn_mask=bias, scale=scale)
-    else:
-        scale = q_BLNK.shape[-1] ** -0.5 if scale is None else scale
-        out_BNLK = _chunked(q_BNLK, k_BNMK if scale == 1.0 else k_BNMK * scale, v_BNMK, bias)
+        return F.scaled_dot_product_attention(q_BNLK, k_BNMK, v_BNMK, attn_mask=bias, scale=scale).transpose(1, 2)
+    scale = q_BLNK.shape[-1] ** -0.5 if scale is None else scale
+    k_BNMK = k_BNMK if scale == 1.0 else k_BNMK * scale
+    out_BNLK: Tensor = _Chunked.apply(q_BNLK, k_BNMK, v_BNMK, bias, torch.is_grad_enabled())
     return out_BNLK.transpose(1, 2)
 
 
-def _chunked(q_BNLK: Tensor, k_BNMK: Tensor, v_BNMK: Tensor, bias: Tensor | None) -> Tensor:
-    k_BNKM = k_BNMK.transpose(2, 3)
-    parts = []
-    for start in range(0, q_BNLK.shape[2], CHUNK):
-        q_part = q_BNLK if q_BNLK.shape[2] <= CHUNK else q_BNLK[:, :, start : start + CHUNK]
-        scores_BNLM = q_part @ k_BNKM
-        if bias is not None:
-            scores_BNLM += bias if bias.shape[2] == 1 else bias[:, :, start : start + CHUNK]
-        parts.append(scores_BNLM.softmax(-1) @ v_BNMK)
-    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
+class _Chunked(torch.autograd.Function):
+    """softmax(q k^T + bias) v, block by block. The bias gets no gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, q_BNLK: Tensor, k_BNMK: Tensor, v_BNMK: Tensor, bias: Tensor | None, keep: bool) -> Tensor:
+        q_BNLK, k_BNMK, v_BNMK = (x.contiguous() for x in (q_BNLK, k_BNMK, v_BNMK))
+        out_BNLK = torch.empty_like(q_BNLK)
+        kept = []
+        for clips, heads, queries in _blocks(q_BNLK, k_BNMK.shape[2]):
+            k_GMK, v_GMK = k_BNMK[clips, heads].flatten(0, 1), v_BNMK[clips, heads].flatten(0, 1)
+            weights_GLM = torch.bmm(q_BNLK[clips, heads, queries].flatten(0, 1), k_GMK.transpose(1, 2))
+            if bias is not None:
+                scores = weights_GLM.unflatten(0, (-1, heads.stop - heads.start))
+                scores += _part(bias, clips, heads, queries)
+            weights_GLM = weights_GLM.softmax(-1)
+            torch.bmm(weights_GLM, v_GMK, out=out_BNLK[clips, heads, queries].flatten(0, 1))
+            if keep:
+                kept.append(weights_GLM)
+        ctx.save_for_backward(q_BNLK, k_BNMK, v_BNMK, *kept)
+        return out_BNLK
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+        q_BNLK, k_BNMK, v_BNMK, *kept = ctx.saved_tensors
+        grad_BNLK = grads[0].contiguous()
+        grad_q, grad_k, grad_v = torch.empty_like(q_BNLK), torch.zeros_like(k_BNMK), torch.zeros_like(v_BNMK)
+        for (clips, heads, queries), weights_GLM in zip(_blocks(q_BNLK, k_BNMK.shape[2]), kept, strict=True):
+            q_GLK, out_GLK = (x[clips, heads, queries].flatten(0, 1) for x in (q_BNLK, grad_BNLK))
+            k_GMK, v_GMK = (x[clips, heads].flatten(0, 1) for x in (k_BNMK, v_BNMK))
+            grad_v[clips, heads].flatten(0, 1).baddbmm_(weights_GLM.transpose(1, 2), out_GLK)
+            grad_GLM = torch.bmm(out_GLK, v_GMK.transpose(1, 2))
+            grad_GLM = torch.ops.aten._softmax_backward_data(grad_GLM, weights_GLM, -1, weights_GLM.dtype)
+            torch.bmm(grad_GLM, k_GMK, out=grad_q[clips, heads, queries].flatten(0, 1))
+            grad_k[clips, heads].flatten(0, 1).baddbmm_(grad_GLM.transpose(1, 2), q_GLK)
+        return grad_q, grad_k, grad_v, None, None
+
+
+def _blocks(q_BNLK: Tensor, num_keys: int) -> Iterator[Block]:
+    """Slices of clips, heads and queries with about BLOCK scores each: several clips, or heads of one, or queries."""
+    num_clips, num_heads, num_queries, _ = q_BNLK.shape
+    queries = min(num_queries, max(1, BLOCK // num_keys))
+    heads = min(num_heads, max(1, BLOCK // (num_queries * num_keys)))
+    clips = max(1, BLOCK // (num_heads * num_queries * num_keys))
+    for clip in range(0, num_clips, clips):
+        for head in range(0, num_heads, heads):
+            for query in range(0, num_queries, queries):
+                yield (
+                    slice(clip, min(clip + clips, num_clips)),
+                    slice(head, min(head + heads, num_heads)),
+                    slice(query, min(query + queries, num_queries)),
+                )
+
+
+def _part(bias: Tensor, *block: slice) -> Tensor:
+    """The bias of a block; axes of one are shared by all."""
+    return bias[tuple(slice(None) if size == 1 else part for size, part in zip(bias.shape, block, strict=False))]

@@ -94,17 +94,14 @@ class Attention(nn.Module):
     def queries(self, x_BLD: Tensor, rotations_LJ: Tensor | None = None) -> Tensor:
         """Queries (B,L,N,K) of projected states; they are divided by the root of K here, where it is free."""
         scale = self.head_shape[1] ** -0.5
-        return self._heads(normalise_heads(x_BLD, self.norm_q.weight, self.eps, rotations_LJ, scale))
+        return normalise_heads(x_BLD, self.norm_q.weight, self.eps, self.head_shape[0], rotations_LJ, scale)
 
     def keys(self, x_BLD: Tensor, rotations_LJ: Tensor | None = None) -> Tensor:
         """Keys (B,L,N,K) of projected states."""
-        return self._heads(normalise_heads(x_BLD, self.norm_k.weight, self.eps, rotations_LJ))
+        return normalise_heads(x_BLD, self.norm_k.weight, self.eps, self.head_shape[0], rotations_LJ)
 
     def values(self, x_BLD: Tensor) -> Tensor:
         """Values (B,L,N,K) of projected states."""
-        return self._heads(x_BLD)
-
-    def _heads(self, x_BLD: Tensor) -> Tensor:
         return x_BLD.unflatten(-1, self.head_shape)
 
 
