@@ -19,16 +19,16 @@ from typing import TYPE_CHECKING, Any
 
 from hibari import catalog
 from hibari.config import Settings
-from hibari.errors import Cancelled, InvalidRequest
+from hibari.errors import BadMedia, Cancelled, InvalidRequest
 from hibari.generate.plan import Plan, make_plan
-from hibari.media import decode
 from hibari.media.files import beside, check_writable
-from hibari.media.fit import Frame, fit
 from hibari.media.suffixes import format_of
 from hibari.request import GenerationRequest
 
 if TYPE_CHECKING:
+    # Even numpy waits until there are pixels: a refusal should come at once.
     from hibari.generate.generator import Generator
+    from hibari.media.fit import Frame
 
 NO_SEED_ABOVE = 2**31  # of the seeds that we draw: short enough to type again
 
@@ -50,7 +50,7 @@ class Job:
     model: catalog.Model
     plan: Plan
     target: Path
-    start_frame: Frame | None
+    start_frame: "Frame | None"
     advice: str
 
 
@@ -107,8 +107,8 @@ class Steps:
     """The seams of the road. Each raises Refused to stop it."""
 
     screen_job: tuple[Callable[[Job], None], ...] = ()
-    screen_frame: tuple[Callable[[Frame], None], ...] = ()
-    mark_frame: tuple[Callable[[Frame], Frame], ...] = ()
+    screen_frame: tuple[Callable[["Frame"], None], ...] = ()
+    mark_frame: tuple[Callable[["Frame"], "Frame"], ...] = ()
     finish_file: tuple[Callable[[Path, Record], None], ...] = ()
 
 
@@ -155,7 +155,7 @@ class Hibari:
         check_writable(target)
         start_frame = None
         if request.image is not None:
-            start_frame = fit(decode.read_image(request.image), plan.render.width, plan.render.height)
+            start_frame = _start_frame(request.image, plan)
         advice = model.world.advice(request.prompt, model.name) if model.world else ""
         return Job(request=request, model=model, plan=plan, target=target, start_frame=start_frame, advice=advice)
 
@@ -240,8 +240,10 @@ class _Production:
         prompt = Prompt(job.request.prompt, job.request.negative)
         return generator.make_latent(plan, prompt, conditions, lambda done: self._tell("denoise", done, plan.steps))
 
-    def _delivered(self, rendered: Iterator[Frame], digest: "hashlib._Hash") -> Iterator[Frame]:
+    def _delivered(self, rendered: Iterator["Frame"], digest: "hashlib._Hash") -> Iterator["Frame"]:
         """The frames of the file, in order: picked, brought to the delivered size, screened, marked."""
+        from hibari.media.fit import fit
+
         plan, done = self.job.plan, 0
         self.watch.seconds["decode"] = 0.0
         times_shown = Counter(plan.picks)
@@ -269,6 +271,16 @@ class _Production:
             self.on_progress(Progress(stage=stage, done=done, total=total))
 
 
+def _start_frame(path: Path, plan: Plan) -> "Frame":
+    from hibari.media import decode
+    from hibari.media.fit import fit
+
+    try:
+        return fit(decode.read_image(path), plan.render.width, plan.render.height)
+    except BadMedia as error:
+        raise BadMedia(error.message, option="image", hint=error.hint) from error
+
+
 def _load(model: catalog.Model, settings: Settings) -> "Generator":
     """The one place where torch comes in."""
     import torch
@@ -282,7 +294,7 @@ def _load(model: catalog.Model, settings: Settings) -> "Generator":
     return Generator.load(model, device, pick_dtype(settings.dtype, device))
 
 
-def _encode(path: Path, job: Job, frames: Iterator[Frame]) -> None:
+def _encode(path: Path, job: Job, frames: Iterator["Frame"]) -> None:
     from hibari.media import encode
 
     form = format_of(job.target)

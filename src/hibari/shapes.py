@@ -106,7 +106,7 @@ class Run(NamedTuple):
     The last `references` latent frames of each are reference pictures.
     """
 
-    count: int
+    count: int  # type: ignore[assignment]  # stands over tuple.count, which nobody asks a run for
     grid: Grid
     start: int
     stop: int

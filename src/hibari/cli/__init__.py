@@ -22,6 +22,7 @@ VERBS = {
     "train": "Train a model by a recipe",
     "worlds": "Build and look at the world that hibari-mini learns from",
 }
+INTERRUPTED = 130
 FLAGS = {"prompt": "PROMPT", "output": "-o", "count": "-n", "recipe": "RECIPE", "threads": "HIBARI_THREADS"}
 USAGE = """\
 hibari - a sentence becomes a video, on your own machine
@@ -66,8 +67,8 @@ def run(argv: list[str]) -> int:
     except HibariError as error:
         return complain(str(error), error.option)
     except KeyboardInterrupt:
-        complain("interrupted; nothing half-written was left.")
-        return 130
+        complain("interrupted; nothing half-written is left.")
+        return INTERRUPTED
 
 
 def complain(message: str, option: str = "") -> int:
@@ -85,13 +86,16 @@ def _run_verb(verb: str, arguments: list[str]) -> int:
 
     app = import_module(f"hibari.cli.{verb}").app
     try:
-        return get_command(app).main(args=arguments, prog_name=f"hibari {verb}", standalone_mode=False) or 0
+        code: int | None = get_command(app).main(args=arguments, prog_name=f"hibari {verb}", standalone_mode=False)
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt  # typer has caught it and made it a code
+        return code or 0
     except TyperException as error:
         parameter = getattr(error, "param", None)
         option = getattr(parameter, "name", None) or ""
         see = f"`hibari {verb} --help` says what is expected."
         if parameter is None:
-            return complain(f"{error.message.rstrip('.')}. {see}")
+            return complain(f"{error.message.removesuffix('.')}; {see}")
         given = _given(arguments, parameter.opts)
         return complain(
             f"{given!r} is not allowed. {allowed(option) or see}" if given else f"it is missing. {see}", option

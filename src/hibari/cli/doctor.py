@@ -61,6 +61,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _disk()
     yield _home(settings)
     yield _weights(settings)
+    yield _sprites(settings)
     yield _codecs()
 
 
@@ -139,6 +140,20 @@ def _weights(settings: Settings) -> Finding:
     except HibariError as error:
         return Finding("no", "weights", error.message, error.hint)
     return Finding("ok", "weights", ", ".join(f"{model.name} ({model.bytes / 1e6:.0f} MB)" for model in models))
+
+
+def _sprites(settings: Settings) -> Finding:
+    from hibari.cli.worlds import pack_folder
+    from hibari.worlds.pack import SpritePack
+
+    starter = f"{len(SpritePack.load().names)} come with Hibari"
+    if not pack_folder(settings).is_dir():
+        return Finding("ok", "sprites", f"{starter}; the whole pack is not built, only training on it needs it")
+    try:
+        pack = SpritePack.load(pack_folder(settings))
+    except HibariError as error:
+        return Finding("note", "sprites", error.message, error.hint)
+    return Finding("ok", "sprites", f"{starter}, {len(pack.names)} in the whole pack")
 
 
 def _codecs() -> Finding:

@@ -22,5 +22,5 @@ def train(
     settings = Settings.load(home=home)
     from hibari import recipes  # loads torch
 
-    recipes.run(recipe, assignments or [], home=settings.ensure_home())
+    print(recipes.run(recipe, assignments or [], home=settings.ensure_home()))
     return 0

@@ -1,0 +1,72 @@
+"""`hibari generate` as a person meets it: a subprocess, its two streams and its exit code. About 20 seconds."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def test_a_video_is_made_and_its_path_is_all_on_standard_output(run: Run, tmp_path: Path) -> None:
+    done = run("generate", "a purple dragon", "-o", "a.mp4", "--seed", "3")
+    assert (done.returncode, done.stdout) == (0, "a.mp4\n"), done.stderr
+    advice, closing = done.stderr.splitlines()
+    assert "It knows octopus, fox" in advice
+    assert closing.startswith("0.75 s of 192x128 at 12 fps by tiny (7), seed 3, in ")
+    assert os.listdir(tmp_path / "out") == ["a.mp4"]
+
+
+def test_takes_are_numbered_and_records_are_json(run: Run, tmp_path: Path) -> None:
+    Image.new("RGB", (300, 200), "orange").save(tmp_path / "start.png")
+    done = run("generate", "a fox", "-n", "2", "-o", "a.mp4", "--json", "--seed", "7", "--image", "../start.png")
+    assert done.returncode == 0, done.stderr
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(record["path"], record["seed"]) for record in records] == [("a-1.mp4", 7), ("a-2.mp4", 8)]
+    assert sorted(os.listdir(tmp_path / "out")) == ["a-1.mp4", "a-2.mp4"]
+
+
+def test_a_file_of_requests(run: Run, tmp_path: Path) -> None:
+    lines = [{"prompt": "a fox", "output": "fox.png"}, {"prompt": "an octopus", "seconds": 0, "seed": 2}]
+    (tmp_path / "many.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n\n")
+    done = run("generate", "--from", "../many.jsonl", "--steps", "1")
+    assert (done.returncode, done.stdout) == (0, "fox.png\nan-octopus-2.png\n"), done.stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interruption_leaves_nothing(
+    environment: dict[str, str], tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    """Stopped while frames are written: a long clip of few steps, delivered large and often."""
+    long = ["--seconds", "20", "--fps", "60", "--size", "1200x800", "--steps", "1"]
+    command = [sys.executable, "-m", "hibari", "generate", "a fox", *long, "-o", "a.mp4"]
+    child = subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 90
+    while not any(path.stat().st_size for path in tmp_path.glob(".*.part")):
+        assert child.poll() is None and time.monotonic() < deadline, "it ended before it could be stopped"
+        time.sleep(0.05)
+    child.send_signal(number)
+    _, errors = child.communicate(timeout=60)
+    assert child.returncode == code
+    assert os.listdir(tmp_path) == []
+    if number == signal.SIGINT:
+        assert errors.splitlines()[-1] == "hibari: interrupted; nothing half-written is left."
+
+
+def test_a_full_disk(environment: dict[str, str], tmp_path: Path) -> None:
+    """A limit on file sizes stands for the full disk: both refuse the write that goes too far."""
+    command = f"ulimit -f 8; exec {sys.executable} -m hibari generate 'a fox' --size 600x400 --seconds 2 -o a.mp4"
+    done = subprocess.run(
+        ["bash", "-c", command], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.splitlines()[-1].startswith("hibari: -o: a.mp4: no room left on the disk.")
+    assert "Traceback" not in done.stderr
+    assert os.listdir(tmp_path) == []
