@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import hibari_mini
 import pytest
 import torch
 
@@ -77,7 +76,7 @@ def test_diffusers_opens_the_folder(weights: Path) -> None:
 
 
 def test_wrong_names_fail_at_once(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="Recipes: mini"):
+    with pytest.raises(TrainingError, match="Recipes: mini, mini-gpu"):
         run("maxi", [], tmp_path)
     with pytest.raises(TrainingError, match="unknown stage"):
         run("mini", ['stages=["bake"]'], tmp_path)

@@ -55,7 +55,9 @@ def test_references_are_clean_and_pictures_are_always_made() -> None:
 
 def test_spread_frames() -> None:
     layout = PackLayout((Grid(2, 1, 2), Grid(1, 1, 3)))
-    assert spread_frames(torch.tensor([0.1, 0.2, 0.3]), layout).tolist() == pytest.approx([0.1] * 2 + [0.2] * 2 + [0.3] * 3)
+    assert spread_frames(torch.tensor([0.1, 0.2, 0.3]), layout).tolist() == pytest.approx(
+        [0.1] * 2 + [0.2] * 2 + [0.3] * 3
+    )
 
 
 def test_known_tokens_are_shown_clean_and_bear_no_loss() -> None:

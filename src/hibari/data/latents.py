@@ -72,9 +72,7 @@ def load_parts(folder: Path) -> list[LatentPart]:
         tensors = load_file(path)
         labels = json.loads(path.with_suffix(".json").read_text())
         parts.append(
-            LatentPart(
-                tensors["latents"], tensors.get("references"), tensors["text"], tensors["text_offsets"], labels
-            )
+            LatentPart(tensors["latents"], tensors.get("references"), tensors["text"], tensors["text_offsets"], labels)
         )
     if not parts:
         raise TrainingError(f"{folder} holds no cached latents.", hint="Build them with the recipe's cache stage.")

@@ -12,6 +12,7 @@ Legend: B batch, C channels, T H W time, rows, columns of whatever grid the laye
 """
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -64,7 +65,7 @@ class CausalConv3d(nn.Conv3d):
         super().__init__(in_channels, out_channels, kernel, padding=(0, kernel[1] // 2, kernel[2] // 2))
         self.history = kernel[0] - 1
 
-    def forward(self, x_BCTHW: Tensor, state: StreamState | None) -> Tensor:
+    def forward(self, x_BCTHW: Tensor, state: StreamState | None) -> Tensor:  # type: ignore[override]
         if not self.history:
             return super().forward(x_BCTHW)
         if state is None and x_BCTHW.shape[2] == 1:  # a picture: only the newest tap of the kernel sees it
@@ -119,7 +120,7 @@ class FrameAttention(nn.Module):
         self.to_qkv = nn.Conv2d(dim, dim * 3, 1)
         self.proj = nn.Conv2d(dim, dim, 1)
 
-    def forward(self, x_BCTHW: Tensor, state: StreamState | None) -> Tensor:
+    def forward(self, x_BCTHW: Tensor) -> Tensor:
         frames = _frames_first(x_BCTHW)
         qkv = self.to_qkv(self.norm(frames)).flatten(2).transpose(1, 2).unsqueeze(1)
         q, k, v = qkv.chunk(3, dim=-1)
@@ -137,7 +138,7 @@ class MidBlock(nn.Module):
 
     def forward(self, x: Tensor, state: StreamState | None) -> Tensor:
         x = self.resnets[0](x, state)
-        return self.resnets[1](self.attentions[0](x, state), state)
+        return self.resnets[1](self.attentions[0](x), state)
 
 
 class Downsample(nn.Module):
@@ -167,7 +168,9 @@ class Upsample(nn.Module):
 
     def __init__(self, dim: int, out_dim: int, *, temporal: bool) -> None:
         super().__init__()
-        self.resample = nn.Sequential(nn.Upsample(scale_factor=2.0, mode="nearest-exact"), nn.Conv2d(dim, out_dim, 3, padding=1))
+        self.resample = nn.Sequential(
+            nn.Upsample(scale_factor=2.0, mode="nearest-exact"), nn.Conv2d(dim, out_dim, 3, padding=1)
+        )
         self.time_conv = CausalConv3d(dim, dim * 2, (3, 1, 1)) if temporal else None
 
     def forward(self, x_BCTHW: Tensor, state: StreamState | None) -> Tensor:
@@ -188,7 +191,7 @@ class Upsample(nn.Module):
 class AverageDown(nn.Module):
     """The parameter-free way down: space (and time) folded into channels, neighbours averaged."""
 
-    def __init__(self, in_dim: int, out_dim: int, time: int, space: int) -> None:
+    def __init__(self, out_dim: int, time: int, space: int) -> None:
         super().__init__()
         self.out_dim, self.time, self.space = out_dim, time, space
 
@@ -221,7 +224,7 @@ class ResidualDown(nn.Module):
 
     def __init__(self, in_dim: int, out_dim: int, blocks: int, *, down: bool, temporal: bool) -> None:
         super().__init__()
-        self.avg_shortcut = AverageDown(in_dim, out_dim, 2 if temporal else 1, 2 if down else 1)
+        self.avg_shortcut = AverageDown(out_dim, 2 if temporal else 1, 2 if down else 1)
         self.resnets = nn.ModuleList(ResidualBlock(in_dim if i == 0 else out_dim, out_dim) for i in range(blocks))
         self.downsampler = Downsample(out_dim, temporal=temporal) if down else None
 
@@ -276,7 +279,7 @@ class Encoder(nn.Module):
         dims = [config.base_dim * m for m in (1, *config.dim_mult)]
         self.conv_in = CausalConv3d(config.in_channels, dims[0], 3)
         self.down_blocks = nn.ModuleList()
-        for i, (in_dim, out_dim) in enumerate(zip(dims[:-1], dims[1:], strict=True)):
+        for i, (in_dim, out_dim) in enumerate(pairwise(dims)):
             down = i < len(config.dim_mult) - 1
             temporal = down and config.temperal_downsample[i]
             if config.is_residual:
@@ -312,12 +315,10 @@ class Decoder(nn.Module):
         self.mid_block = MidBlock(dims[0])
         self.up_blocks = nn.ModuleList()
         block = ResidualUp if config.is_residual else PlainUp
-        for i, (in_dim, out_dim) in enumerate(zip(dims[:-1], dims[1:], strict=True)):
+        for i, (in_dim, out_dim) in enumerate(pairwise(dims)):
             up = i < len(config.dim_mult) - 1
-            in_dim = in_dim if config.is_residual or i == 0 else in_dim // 2
-            self.up_blocks.append(
-                block(in_dim, out_dim, config.num_res_blocks + 1, up=up, temporal=up and temporal[i])
-            )
+            halved = in_dim if config.is_residual or i == 0 else in_dim // 2  # Wan 2.1's upsampler halved them
+            self.up_blocks.append(block(halved, out_dim, config.num_res_blocks + 1, up=up, temporal=up and temporal[i]))
         self.norm_out = ChannelNorm(dims[-1], 3)
         self.conv_out = CausalConv3d(dims[-1], config.out_channels, 3)
 
@@ -348,14 +349,12 @@ class WanVAE(nn.Module):
         """
         for module in self.modules():
             if isinstance(module, ResidualBlock):
-                nn.init.zeros_(module.conv2.weight)
-                nn.init.zeros_(module.conv2.bias)
+                _zero(module.conv2)
             elif isinstance(module, Upsample | Downsample) and self.config.is_residual:
-                nn.init.zeros_(module.resample[1].weight)
-                nn.init.zeros_(module.resample[1].bias)
+                _zero(module.resample[1])
             elif isinstance(module, FrameAttention):
-                nn.init.zeros_(module.proj.weight)
-                nn.init.zeros_(module.proj.bias)
+                _zero(module.proj)
+        assert self.quant_conv.bias is not None
         nn.init.zeros_(self.quant_conv.weight[self.config.z_dim :])
         nn.init.constant_(self.quant_conv.bias[self.config.z_dim :], logvar)
 
@@ -405,6 +404,11 @@ class WanVAE(nn.Module):
         latent_BCTHW = latent_BCTHW.contiguous(memory_format=torch.channels_last_3d)
         x = self.decoder(self.post_quant_conv(latent_BCTHW, state), state)
         return _unfold(x, self.config.patch_size or 1)
+
+
+def _zero(layer: nn.Module) -> None:
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
 
 
 def _frames_first(x_BCTHW: Tensor) -> Tensor:

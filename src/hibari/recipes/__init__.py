@@ -9,7 +9,7 @@ from pathlib import Path
 from hibari.errors import TrainingError
 from hibari.recipes.settings import override
 
-NAMES = ("mini",)
+NAMES = ("mini", "mini-gpu")
 
 
 def run(name: str, assignments: Sequence[str] = (), home: Path | None = None) -> Path:
@@ -21,5 +21,5 @@ def run(name: str, assignments: Sequence[str] = (), home: Path | None = None) ->
         raise TrainingError(f"there is no recipe {name!r}.", hint=f"Recipes: {', '.join(NAMES)}.")
     from hibari.recipes import mini
 
-    recipe = override(mini.MINI, assignments)
+    recipe = override(mini.MINI if name == "mini" else mini.MINI_GPU, assignments)
     return mini.run(recipe, Path(recipe.out) if recipe.out else (home or Path()) / "runs" / name)

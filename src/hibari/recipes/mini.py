@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,8 @@ HELD_OUT_PARTS = ((192, 112, 1, 16), (192, 112, 21, 16), (128, 128, 21, 16))
 class MiniRecipe:
     """Everything that makes hibari-mini. Folders are strings so that `--set` reaches them.
 
-    out: where the run lives ("": under the home). base: the weights folder whose text encoder and tokenizer are taken over.
+    out: where the run lives ("": under the home). base: a weights folder whose text encoder and tokenizer are taken
+    over ("": the installed hibari-mini).
     start_from: a weights folder to go on from with a fresh optimizer, or "" to start from nothing.
     device: "cpu", "cuda" or "mps". stages: which to run, in this order.
     """
@@ -57,6 +59,42 @@ class MiniRecipe:
 
 
 MINI = MiniRecipe()
+GPU_PARTS = (
+    *((w, h, 1, 4000) for w, h in NATIVE_SIZES),
+    *((w, h, 21, 2500) for w, h in NATIVE_SIZES),
+    *((w, h, 37, 600) for w, h in NATIVE_SIZES[:3]),
+    (128, 128, 61, 600),
+)
+# About ten minutes for each of vae, cache and dit on one H100; give each stage a command of its own.
+MINI_GPU = replace(
+    MINI,
+    device="cuda",
+    workers=14,
+    vae=replace(
+        MINI.vae,
+        clips=6000,
+        phases=((4000, 1, 64), (12000, 9, 16), (14000, 17, 8)),
+        loop=replace(
+            MINI.vae.loop,
+            optim=replace(MINI.vae.loop.optim, steps=14000),
+            checkpoint_seconds=60,
+            stop_after_seconds=480,
+        ),
+    ),
+    cache=CacheRecipe(parts=GPU_PARTS, captions=3),
+    dit=replace(
+        MINI.dit,
+        pictures_until=2000,
+        pictures=replace(MINI.dit.pictures, tokens=32768),
+        clips=replace(MINI.dit.clips, tokens=65536, grids=4),
+        loop=replace(
+            MINI.dit.loop,
+            optim=replace(MINI.dit.loop.optim, steps=20000),
+            checkpoint_seconds=60,
+            stop_after_seconds=480,
+        ),
+    ),
+)
 # Objects that differ most in colour and outline: what the compute of a CPU learns well.
 MINI_WORLD = replace(
     STARTER,
@@ -100,7 +138,9 @@ def export(out: Path, base: Path) -> None:
         shutil.copytree(base / part, folder / part, dirs_exist_ok=True)
     shutil.copy(base / "model_index.json", folder)
     save_vae(load_vae(out / "vae" / "weights", torch.device("cpu"), torch.float32), folder / "vae", torch.bfloat16)
-    save_dit(load_dit(out / "dit" / "weights", torch.device("cpu"), torch.float32), folder / "transformer", torch.bfloat16)
+    save_dit(
+        load_dit(out / "dit" / "weights", torch.device("cpu"), torch.float32), folder / "transformer", torch.bfloat16
+    )
     (folder / "world.json").write_text(json.dumps(world_card(MINI_WORLD), indent=1) + "\n")
 
 
@@ -141,14 +181,13 @@ def _sample(world: World, shape: VideoShape, captions: int, held_out: bool, seed
 def _base_weights(recipe: MiniRecipe) -> Path:
     if recipe.base:
         return Path(recipe.base)
-    try:
-        import hibari_mini
-    except ImportError as error:
-        raise TrainingError(
-            "the text encoder of hibari-mini is not installed.",
-            hint="pip install ./weights, or --set base=FOLDER with text_encoder/ and tokenizer/ in it.",
-        ) from error
-    return hibari_mini.path()
+    for point in entry_points(group="hibari.weights", name="hibari-mini"):
+        folder: Path = point.load()()
+        return folder
+    raise TrainingError(
+        "the text encoder of hibari-mini is not installed.",
+        hint="pip install ./weights, or --set base=FOLDER with text_encoder/ and tokenizer/ in it.",
+    )
 
 
 def _vae_stage(out: Path, recipe: MiniRecipe, device: torch.device) -> None:

@@ -91,9 +91,7 @@ class AveragedWeights:
             param.data.copy_(value)
 
 
-def _run(
-    optimizer: MasterAdamW, out: Path, config: LoopConfig, hooks: Hooks, step: int, log: TextIO
-) -> int:
+def _run(optimizer: MasterAdamW, out: Path, config: LoopConfig, hooks: Hooks, step: int, log: TextIO) -> int:
     start = last_save = last_log = time.monotonic()
     first = last_step = step
     window: list[float] = []

@@ -55,15 +55,17 @@ def draw_frame_levels(layout: PackLayout, objective: FlowObjective, generator: t
     for grid, reference, kind in zip(layout.grids, references, kinds, strict=True):
         frames = grid.frames - reference
         drawn = draw_levels(frames, generator, objective.draw)
+        starts = objective.independent + objective.clean_start
         if frames > 1 and kind < objective.independent:
             clip = drawn
         else:
             clip = drawn[:1].repeat(frames)
-            kind -= objective.independent
-            if frames > 1 and 0 <= kind < objective.clean_start:
-                known = 1 if kind < 0.7 * objective.clean_start else 1 + int(drawn[-1] * (frames - 1))
-                clip[: min(known, frames - 1)] = 0
-            elif frames > 1 and 0 <= kind - objective.clean_start < objective.clean_frames:
+            if frames > 1 and objective.independent <= kind < starts:
+                # Most often one known frame, which is image to video; else any number, which is extension.
+                more = kind > starts - 0.3 * objective.clean_start
+                clip[: 1 + int(drawn[-1] * (frames - 1)) * more] = 0
+                clip[-1] = drawn[0]
+            elif frames > 1 and starts <= kind < starts + objective.clean_frames:
                 clip[torch.rand(frames, generator=generator) < 0.3] = 0
         levels.append(torch.cat([clip, torch.zeros(reference)]))
     return torch.cat(levels)

@@ -39,7 +39,7 @@ class MasterAdamW:
     def __init__(self, model: nn.Module, config: OptimConfig) -> None:
         self.config = config
         self.names = [name for name, p in model.named_parameters() if p.requires_grad]
-        self.params = [p for p in model.parameters() if p.requires_grad]
+        self.params: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
         self.masters = [p.detach().float().clone() for p in self.params]
         self.average = [m.clone() for m in self.masters]
         matrices = [m for m in self.masters if m.dim() > 1]
