@@ -203,7 +203,11 @@ class WanDiT(nn.Module):
 
     @torch.no_grad()
     def init_weights(self, generator: torch.Generator | None = None) -> None:
-        """Fill the weights for training from scratch: gates and the last layer are zero (Peebles & Xie 2023)."""
+        """Fill the weights for training from scratch: gates and the last layer are zero (Peebles & Xie 2023).
+
+        The zero padding of a prompt outweighs its words by far more than ten to one while all scores are alike.
+        So queries start out turned away from the key that zero states have: their biases point against it.
+        """
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, std=module.in_features**-0.5, generator=generator)
@@ -216,6 +220,10 @@ class WanDiT(nn.Module):
                 nn.init.zeros_(module.modulation)
         for layer in (self.time_proj, self.proj_out, *(block.cross_attention.to_out for block in self._layers())):
             nn.init.zeros_(layer.weight)
+        for block in self._layers():
+            padding_key = torch.randn(self.config.width, generator=generator)
+            block.cross_attention.to_k.bias.copy_(0.01 * padding_key)
+            block.cross_attention.to_q.bias.copy_(-padding_key)
 
     def cast(self, dtype: torch.dtype) -> "WanDiT":
         """Cast the weights in place, keeping in float32 what loses too much in a shorter format."""

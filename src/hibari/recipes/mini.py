@@ -5,7 +5,9 @@ encode and cache clips of all native sizes; train the transformer; write the wei
 stopped goes on where it was.
 """
 
+import hashlib
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -142,15 +144,38 @@ def export(out: Path, base: Path) -> None:
         load_dit(out / "dit" / "weights", torch.device("cpu"), torch.float32), folder / "transformer", torch.bfloat16
     )
     (folder / "world.json").write_text(json.dumps(world_card(MINI_WORLD), indent=1) + "\n")
+    digest = hashlib.sha256()
+    for part in ("transformer", "vae"):
+        digest.update((folder / part / "diffusion_pytorch_model.safetensors").read_bytes())
+    (folder / "hibari.json").write_text(json.dumps(model_card(digest.hexdigest()[:12]), indent=1) + "\n")
 
 
-def world_card(vocabulary: Vocabulary) -> dict[str, object]:
-    """What a model of this vocabulary can draw, for people and for `hibari models`."""
+def world_card(vocabulary: Vocabulary) -> dict[str, list[str]]:
+    """What a model of this vocabulary can draw, and every word that its captions use (`world.json`)."""
+    world, shapes = World(vocabulary=vocabulary), (VideoShape(21, 112, 192), VideoShape(1, 112, 192))
+    captions = [world.scene(seed, shape).caption for shape in shapes for seed in range(4000)]
     return {
-        "sizes": [f"{w}x{h}" for w, h in NATIVE_SIZES],
         "objects": list(vocabulary.objects),
         "motions": list(vocabulary.motions),
         "backgrounds": list(vocabulary.backgrounds),
+        "words": sorted({word for caption in captions for word in re.findall(r"[a-z']+", caption.lower())}),
+    }
+
+
+def model_card(revision: str) -> dict[str, object]:
+    """What the model can do and what a request gets that does not say (`hibari.json`)."""
+    return {
+        "name": "hibari-mini",
+        "revision": revision,
+        "licence": "Apache-2.0",
+        "about": "A small world of animated things, trained from nothing by `hibari train mini`.",
+        "sizes": [f"{w}x{h}" for w, h in NATIVE_SIZES],
+        "upscale": 3,
+        "fps": 12,
+        "seconds": 3.0,
+        "max_seconds": 5.0,
+        "steps": 20,
+        "guidance": 4.0,
     }
 
 

@@ -60,11 +60,12 @@ NATIVE_SIZES = (
     (144, 256),
 )
 
+# Most of both kinds at the default size; enough of the others that each is seen.
 CPU_PARTS = (
-    *((w, h, 1, 1600) for w, h in NATIVE_SIZES),
-    *((w, h, 21, n) for (w, h), n in zip(NATIVE_SIZES, (3600, 1400, 1400, 900, 900, 500, 500, 150, 100), strict=True)),
-    (192, 112, 37, 500),
-    (128, 128, 61, 200),
+    *((w, h, 1, n) for (w, h), n in zip(NATIVE_SIZES, (4000, *(1000,) * 8), strict=True)),
+    *((w, h, 21, n) for (w, h), n in zip(NATIVE_SIZES, (2600, 500, 900, 300, 300, 150, 150, 60, 40), strict=True)),
+    (192, 112, 37, 300),
+    (128, 128, 61, 80),
 )
 
 MakeSampler = Callable[[VideoShape, int, bool], Callable[[int], Sample]]

@@ -42,12 +42,12 @@ class DiTRecipe:
 
     model: DiTConfig = MINI_DIT
     objective: FlowObjective = FlowObjective()
-    pictures_until: int = 800
+    pictures_until: int = 1200
     pictures: PackPlan = PackPlan(tokens=6144, frames_share=((1, 1.0),))
-    clips: PackPlan = PackPlan(tokens=9216, frames_share=((1, 0.25), (6, 0.6), (16, 0.15)))
+    clips: PackPlan = PackPlan(tokens=9216, frames_share=((1, 0.2), (6, 0.7), (16, 0.1)))
     seed: int = 2
     loop: LoopConfig = LoopConfig(
-        optim=OptimConfig(lr=1e-3, steps=6000, warmup=200, clip=1.0, ema=0.999, weight_decay=0.01), measure_every=500
+        optim=OptimConfig(lr=1e-3, steps=3000, warmup=150, clip=1.0, ema=0.999, weight_decay=0.01), measure_every=500
     )
 
 
