@@ -1,0 +1,47 @@
+"""What a model makes of a prompt, as frames in memory, for judges only: no file comes of it."""
+
+import numpy as np
+
+from hibari import catalog
+from hibari.config import Settings
+from hibari.evaluate.following import MakeClip
+from hibari.evaluate.prompts import JUDGED, Prompt
+from hibari.generate.generator import Generator
+from hibari.generate.generator import Prompt as Text
+from hibari.generate.plan import make_plan
+from hibari.machine import pick_device, pick_dtype
+from hibari.request import GenerationRequest
+from hibari.worlds import STARTER, SpritePack, Vocabulary, World
+
+FPS = 12
+SECONDS = JUDGED / FPS
+
+
+def model_maker(generator: Generator, *, steps: int | None = None, guidance: float | None = None) -> MakeClip:
+    """Clips of a second and a half at the model's default size; its own habits where nothing is given."""
+
+    def make(prompt: Prompt) -> np.ndarray:
+        request = GenerationRequest(prompt=prompt.text, seconds=SECONDS, steps=steps, guidance=guidance)
+        plan = make_plan(request, generator.model, prompt.seed)
+        frames = list(generator.decode(generator.make_latent(plan, Text(prompt.text))))
+        return np.stack([frames[pick] for pick in plan.picks])
+
+    return make
+
+
+def load_generator(settings: Settings, model: str = "") -> Generator:
+    """A model as the settings say, by its name; raises UnknownModel or BadWeights."""
+    if settings.threads:
+        import torch
+
+        torch.set_num_threads(settings.threads)
+    device = pick_device(settings.device)
+    return Generator.load(catalog.find(model or settings.model, settings), device, pick_dtype(settings.dtype, device))
+
+
+def world_of(model: catalog.Model, pack: SpritePack | None = None) -> World:
+    """The world that a model says it was trained on; the starter world where it does not say."""
+    if model.world is None or not model.world.motions:
+        return World(pack, STARTER)
+    words = model.world
+    return World(pack, Vocabulary(objects=words.objects, motions=words.motions, backgrounds=words.backgrounds))

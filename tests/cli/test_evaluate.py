@@ -1,0 +1,68 @@
+"""`hibari evaluate` on the tiny random model: tables, files, and errors of one line. About 40 seconds.
+
+Most of them are imports: every test is a process of its own.
+"""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def model(home: Path, tmp_path: Path) -> str:
+    """The tiny model without its world file, so that it is asked for everything in the starter world."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    for part in (home / "models" / "tiny").iterdir():
+        if part.name != "world.json":
+            (folder / part.name).symlink_to(part)
+    return str(folder)
+
+
+def test_prompts_makes_a_table_and_a_file(run: Run, model: str, tmp_path: Path) -> None:
+    done = run("evaluate", "prompts", "--model", model, "-n", "3", "--steps", "1", "-o", "result.json")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("| asked for | right |")
+    result = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert result["prompts"] == 3 and result["model"] == "tiny" and len(result["answers"]) == 3
+    assert result["object"]["hits"] == 0 and "chance" in result["motion"]
+
+
+def test_vae_makes_a_table(run: Run, model: str) -> None:
+    done = run("evaluate", "vae", "--model", model, "-n", "1")
+    assert done.returncode == 0, done.stderr
+    assert "| 96x64 |" in done.stdout and "| 64x96 |" in done.stdout and "| all |" in done.stdout
+
+
+def test_gallery_makes_a_picture(run: Run, model: str, tmp_path: Path) -> None:
+    done = run("evaluate", "gallery", "--model", model, "--seeds", "1", "-o", "sheet.png")
+    assert done.returncode == 0 and done.stdout == "sheet.png\n", done.stderr
+    with Image.open(tmp_path / "out" / "sheet.png") as sheet:
+        assert sheet.format == "PNG" and sheet.height > 500
+
+
+def test_judges_are_scored_where_they_lie(run: Run) -> None:
+    done = run("evaluate", "judges", "-n", "6")
+    assert done.stdout.startswith("| judges | share |"), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["prompts", "-o", "result.txt"], "-o: result.txt cannot be written"),
+        (["prompts", "-n", "1"], "-n"),
+        (["prompts", "--model", "nobody"], "nobody"),
+        (["vae", "-o", "nowhere/result.json"], "no such folder"),
+        (["judges", "--folder", "nowhere"], "hibari evaluate judges --train"),
+        (["gallery", "--seeds", "0"], "--seeds"),
+    ],
+)
+def test_bad_input_is_one_line(run: Run, arguments: list[str], says: str) -> None:
+    done = run("evaluate", *arguments)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and says in done.stderr, done.stderr
