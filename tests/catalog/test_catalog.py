@@ -165,5 +165,6 @@ def test_what_lies_outside_a_world() -> None:
     assert world.advice("An octopus drifting to the right over the ocean.", "tiny") == ""
     assert world.named("two teddy bears and red hearts") == ["teddy bear", "red heart"]
     assert "octopus, teddy bear" in world.advice("a dragon flies", "tiny")
+    assert world.advice("the red ocean", "tiny") == "", "a synonym or a mere place is no stranger"
     assert '"bicycle"' in world.advice("an octopus drifts on a bicycle", "tiny")
     assert World(objects=("octopus",)).advice("an octopus on a bicycle", "tiny") == ""

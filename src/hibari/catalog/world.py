@@ -11,6 +11,11 @@ from hibari.errors import BadWeights
 FILE = "world.json"
 _ENDINGS = ("'s", "ing", "es", "ed", "ly", "s", "e")
 
+# Said in every sentence, of any world.
+_SMALL_WORDS = frozenset(
+    re.findall(r"\w+", "a an the this that it its his her and or of in on at to by with for is are")
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class World:
@@ -39,15 +44,16 @@ class World:
 
     def unknown(self, prompt: str) -> list[str]:
         """The prompt's words that no caption ever used, in order; empty where the captions' words are not known."""
-        stems = {_stem(word) for word in self.words}
-        return [word for word in dict.fromkeys(_words(prompt)) if stems and _stem(word) not in stems]
+        stems = {_stem(word) for word in self.words | _SMALL_WORDS}
+        spoken = dict.fromkeys(_words(prompt))
+        return [word for word in spoken if self.words and _stem(word) not in stems]
 
     def advice(self, prompt: str, model: str) -> str:
         """One kind sentence where the prompt leaves this world; empty where it stays inside."""
-        if self.objects and not self.named(prompt):
+        strange = self.unknown(prompt)
+        if not self.named(prompt) and (strange or not self.words):
             few = ", ".join(self.objects[:6])
             return f"{model} has never seen what this asks for and will draw what comes nearest. It knows {few}, …"
-        strange = self.unknown(prompt)
         if strange:
             quoted = ", ".join(f'"{word}"' for word in strange[:6]) + (", …" if len(strange) > 6 else "")
             return f"{model} has never met {quoted}; it will do what it can with the rest."

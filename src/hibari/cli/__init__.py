@@ -20,6 +20,7 @@ VERBS = {
     "models": "Say which models are here and what each can do",
     "doctor": "Look at this machine: what it can run, what is missing, what to do",
     "train": "Train a model by a recipe",
+    "evaluate": "Measure a model: prompt following, reconstruction, a gallery; or its judges",
     "worlds": "Build and look at the world that hibari-mini learns from",
 }
 INTERRUPTED = 130
