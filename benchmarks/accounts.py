@@ -4,6 +4,7 @@ A number of seconds says little on a machine that others use too, so every bench
 were measured in one run.
 """
 
+import argparse
 import json
 import platform
 from collections.abc import Mapping, Sequence
@@ -33,17 +34,26 @@ def denoise_flops(config: DiTConfig, grid: Grid, text_tokens: int) -> float:
     return 2.0 * tokens * (config.num_layers * (linear + attention) + ends)
 
 
-def report(name: str, head: Sequence[str], rows: Sequence[Sequence[Any]], facts: Mapping[str, Any]) -> None:
-    """Print a small table and the facts, and write both to results/NAME.json."""
+def parser(about: str | None) -> argparse.ArgumentParser:
+    """A command line with what every benchmark asks for: the model, the data folder, and where the result goes."""
+    made = argparse.ArgumentParser(description=(about or "").splitlines()[0])
+    made.add_argument("--model", default="hibari-mini", help="name or folder")
+    made.add_argument("--home", type=Path, help="data folder")
+    made.add_argument("--out", type=Path, default=RESULTS, help="folder for the result's JSON")
+    return made
+
+
+def report(out: Path, head: Sequence[str], rows: Sequence[Sequence[Any]], facts: Mapping[str, Any]) -> None:
+    """Print a small table and the facts, and write both to the file `out`."""
     texts = [[_text(value) for value in row] for row in rows]
     widths = [max(len(line[column]) for line in [list(head), *texts]) for column in range(len(head))]
     for line in [list(head), ["-" * width for width in widths], *texts]:
         print("  ".join(value.ljust(width) for value, width in zip(line, widths, strict=True)).rstrip())
     for key, value in facts.items():
         print(f"{key}: {_text(value)}")
-    RESULTS.mkdir(exist_ok=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
     document = {"machine": machine(), "rows": [dict(zip(head, row, strict=True)) for row in rows], **facts}
-    (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=1, default=str) + "\n", encoding="utf-8")
+    out.write_text(json.dumps(document, indent=1, default=str) + "\n", encoding="utf-8")
 
 
 def machine() -> dict[str, Any]:

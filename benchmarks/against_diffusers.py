@@ -116,14 +116,12 @@ def compare(given: argparse.Namespace, arguments: list[str]) -> None:
         "all warm runs, s": spent,
     }
     name = "against_diffusers" + ("" if given.dtype == "bfloat16" else f"_{given.dtype}")
-    accounts.report(name, ("", "hibari, s", "diffusers, s", "times as fast"), rows, facts)
+    accounts.report(given.out / f"{name}.json", ("", "hibari, s", "diffusers, s", "times as fast"), rows, facts)
 
 
 def main() -> None:
     """Compare both, or with --only run one side alone, once."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="hibari-mini")
-    parser.add_argument("--home", type=Path)
+    parser = accounts.parser(__doc__)
     parser.add_argument("--dtype", default="bfloat16", choices=("bfloat16", "float32"))
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--runs", type=int, default=3)

@@ -16,6 +16,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import accounts
+
 LENGTHS = (4.0, 60.0)  # seconds
 MOST = 0.10
 
@@ -47,17 +49,13 @@ def peak_megabytes() -> float:
 
 def main() -> None:
     """Run a child for each length and report; with --child, be one."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="hibari-mini")
-    parser.add_argument("--home", type=Path)
+    parser = accounts.parser(__doc__)
     parser.add_argument("--dtype", default="bfloat16", choices=("bfloat16", "float32"))
     parser.add_argument("--child", type=float, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child is not None:
         print(json.dumps(decode_alone(given.model, given.home, given.dtype, given.child)))
         return
-    import accounts
-
     rows = []
     for seconds in LENGTHS:
         command = [sys.executable, __file__, *sys.argv[1:], "--child", str(seconds)]
@@ -66,7 +64,7 @@ def main() -> None:
     difference = rows[1][3] / rows[0][3] - 1
     head = ("clip, s", "frames", "before, MB", "peak, MB", "took, s")
     facts = {"model": given.model, "dtype": given.dtype, "difference": f"{difference:+.1%}", "allowed": f"{MOST:.0%}"}
-    accounts.report("decode_memory", head, rows, facts)
+    accounts.report(given.out / "decode_memory.json", head, rows, facts)
 
 
 if __name__ == "__main__":

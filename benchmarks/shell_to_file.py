@@ -6,7 +6,6 @@ Each run is a new `hibari generate` process, so that starting up counts. The rat
 machine's bf16 matrix product, measured before and after.
 """
 
-import argparse
 import json
 import subprocess
 import sys
@@ -55,9 +54,7 @@ def flops_of(model: catalog.Model, steps: int) -> float:
 
 def main() -> None:
     """Run, and report."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="hibari-mini")
-    parser.add_argument("--home", type=Path)
+    parser = accounts.parser(__doc__)
     parser.add_argument("--runs", type=int, default=3)
     given = parser.parse_args()
     model = catalog.find(given.model, Settings.load(home=given.home))
@@ -85,7 +82,7 @@ def main() -> None:
         "best run, s": min(row[1] for row in rows),
         "target, s": TARGET,
     }
-    accounts.report("shell_to_file", head, rows, facts)
+    accounts.report(given.out / "shell_to_file.json", head, rows, facts)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ COARSEST = 16  # heights and widths are padded to multiples of this
 BANDS = 4  # rows that the background is looked at in: a sea is below, a sky above
 HEAT_PRIOR = -4.0  # logit of heat before learning: nearly all cells are empty
 SEEN = 0.3  # heat from which something is there
+NAMED = 0.5  # heat from which it is an object of the vocabulary
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from hibari.errors import BadWeights, HibariError
-from hibari.evaluate.frame_judge import SEEN, FrameJudge, FrameJudgeConfig, Readings
+from hibari.evaluate.frame_judge import NAMED, SEEN, FrameJudge, FrameJudgeConfig, Readings
 from hibari.evaluate.motion_judge import MotionJudge, Track
 
 SHIPPED = Path(__file__).parent / "shipped"
@@ -77,7 +77,7 @@ class Judges:
 
     def _object(self, readings: Readings) -> tuple[str | None, float]:
         best = readings.objects.argmax(1)
-        named = best[readings.objects.max(1) >= SEEN]
+        named = best[readings.objects.max(1) >= NAMED]
         counts = np.bincount(named, minlength=len(self.frames.config.objects))
         share = float(counts.max()) / len(best)
         return (self.frames.config.objects[int(counts.argmax())] if share > 0.5 else None), share

@@ -1,0 +1,56 @@
+"""The benchmarks run on the tiny random model, and count operations as torch does. About 30 seconds."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from accounts import denoise_flops
+from torch.utils.flop_counter import FlopCounterMode
+
+from hibari.model.dit import DiTConfig, WanDiT
+from hibari.model.packing import pack
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+def test_operations_are_counted_as_torch_counts_them() -> None:
+    config = DiTConfig(
+        num_attention_heads=2, attention_head_dim=128, ffn_dim=320, num_layers=2, in_channels=8, out_channels=8
+    )
+    model = WanDiT(config)
+    model.init_weights()
+    patches_LP, layout = pack([torch.randn(8, 3, 4, 6)], config.patch_size)
+    keys = model.encode_text([torch.randn(9, config.text_dim)])
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        model(patches_LP, layout, torch.ones(3), keys)
+    # Torch also counts the embedding of three noise levels, and it does not count a CPU's attention.
+    levels = 2 * 3 * (config.freq_dim * config.width + 7 * config.width**2)
+    tokens, keys_met = layout.num_tokens, layout.num_tokens + 9 + 1
+    attention = 2 * config.num_layers * 2 * tokens * keys_met * config.width
+    ours = denoise_flops(config, layout.grids[0], 9 + 1)
+    assert ours - attention == pytest.approx(counter.get_total_flops() - levels, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "facts"),
+    [
+        ("shell_to_file", ["--runs", "1"], ["best run, s", "denoise GFLOP", "matmul bf16 GFLOP/s"]),
+        ("decode_memory", [], ["difference"]),
+        pytest.param("against_diffusers", ["--runs", "1"], ["agreement, dB"], marks=pytest.mark.slow),
+    ],
+)
+def test_it_runs(home: Path, tmp_path: Path, name: str, arguments: list[str], facts: list[str]) -> None:
+    command = [sys.executable, str(BENCHMARKS / f"{name}.py"), "--model", "tiny", "--home", str(home)]
+    done = subprocess.run([*command, "--out", str(tmp_path), *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / f"{name}.json").read_text())
+    assert result["rows"] and set(facts) <= set(result) and facts[0] in done.stdout
+
+
+def test_each_names_its_command() -> None:
+    for path in BENCHMARKS.glob("*.py"):
+        if path.name != "accounts.py":
+            assert f"    python benchmarks/{path.name} " in path.read_text()
