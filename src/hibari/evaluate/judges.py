@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from hibari.errors import BadWeights, HibariError
@@ -87,7 +87,7 @@ class Judges:
         folder.mkdir(parents=True, exist_ok=True)
         tensors = self._both().state_dict()
         halves = {key: tensor.half() if tensor.is_floating_point() else tensor for key, tensor in tensors.items()}
-        save_file({key: tensor.contiguous() for key, tensor in halves.items()}, folder / WEIGHTS)
+        (folder / WEIGHTS).write_bytes(save({key: tensor.contiguous() for key, tensor in halves.items()}))
         document = {"format": FORMAT, "widths": self.frames.config.widths, **self.words, **card}
         (folder / CARD).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
