@@ -56,6 +56,13 @@ def test_a_long_wrong_value_is_cut() -> None:
     assert len(refusal(size="9" * 10_000).message) < 80
 
 
+@pytest.mark.parametrize(
+    ("field", "value"), [("model", 5), ("model", " "), ("image", 5), ("size", 5), ("size", [1, 2, 3])]
+)
+def test_values_of_another_type(field: str, value: Any) -> None:
+    assert refusal(**{field: value}).option == field
+
+
 def test_strength_needs_an_image() -> None:
     assert refusal(strength=0.5).option == "strength"
     assert GenerationRequest(prompt="a fox", image="a.png", strength=0).image is not None  # type: ignore[arg-type]

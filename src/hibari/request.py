@@ -76,14 +76,18 @@ class GenerationRequest:
     def __post_init__(self) -> None:
         _check_prompt("prompt", self.prompt, required=True)
         _check_prompt("negative", self.negative, required=False)
-        if self.model is not None and not self.model.strip():
-            raise InvalidRequest("'' is not a model.", option="model", hint="`hibari models` lists what is installed.")
+        if self.model is not None and (not isinstance(self.model, str) or not self.model.strip()):
+            raise InvalidRequest(
+                f"{_shown(self.model)} is not a model.", option="model", hint="`hibari models` lists what is installed."
+            )
         object.__setattr__(self, "size", _checked_size(self.size))
         for name in ("fps", "seed", "steps"):
             _check_whole(name, getattr(self, name))
         for name in NUMBER:
             _check_number(name, getattr(self, name))
         if self.image is not None:
+            if not isinstance(self.image, str | Path):
+                raise InvalidRequest(f"{_shown(self.image)} is not a file.", option="image")
             object.__setattr__(self, "image", Path(self.image))
         if self.strength is not None and self.image is None:
             raise InvalidRequest(
@@ -119,7 +123,7 @@ def _checked_size(size: Size | tuple[int, int] | str | None) -> Size | None:
         return None
     if isinstance(size, str):
         size = Size.parse(size)
-    if len(size) != len(Size._fields) or not all(type(side) is int for side in size):
+    if not isinstance(size, tuple | list) or len(size) != len(Size._fields) or not all(type(n) is int for n in size):
         raise _wrong_size(size)
     if not all(MIN_SIDE <= side <= MAX_SIDE and side % 2 == 0 for side in size):
         raise _wrong_size(Size(*size))

@@ -101,6 +101,8 @@ def test_an_unknown_setting_in_the_environment(run: Run) -> None:
         ('{"prompt": "a fox", "sise": "64x64"}', "line 1: unknown: sise"),
         ('{"seed": 1}', "line 1: no prompt"),
         ("[1]", "line 1: no prompt"),
+        ('{"prompt": 7}', "line 1: prompt: '7' is not text"),
+        ('{"prompt": "a fox", "output": 7}', "line 1: output is not text"),
         ("a fox", "line 1 is not JSON"),
         ("\n", "is empty"),
     ],

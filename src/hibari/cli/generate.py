@@ -100,15 +100,24 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
             values = json.loads(line)
         except ValueError as error:
             raise InvalidRequest(f"line {number} is not JSON ({error}).", option="from") from error
-        if not isinstance(values, dict) or "prompt" not in values or values.keys() - known:
-            unknown = sorted(values.keys() - known) if isinstance(values, dict) else []
-            what = f"unknown: {', '.join(unknown)}" if unknown else "no prompt"
-            raise InvalidRequest(f"line {number}: {what}.", option="from", hint=f"Fields: {', '.join(sorted(known))}.")
+        wrong = _wrong_with(values, known)
+        if wrong:
+            raise InvalidRequest(f"line {number}: {wrong}.", option="from", hint=f"Fields: {', '.join(sorted(known))}.")
         yield values | {"line": number}
     if not found:
         raise InvalidRequest(
             f"{path} is empty.", option="from", hint='One JSON object a line: {"prompt": "a red fox"}.'
         )
+
+
+def _wrong_with(values: object, known: set[str]) -> str:
+    """What is wrong with the shape of one line; its values are the request's to check."""
+    if not isinstance(values, dict) or "prompt" not in values:
+        return "no prompt"
+    if not isinstance(values.get("output", ""), str):
+        return "output is not text"
+    unknown = sorted(values.keys() - known)
+    return f"unknown: {', '.join(unknown)}" if unknown else ""
 
 
 def _prepare(hibari: Hibari, requests: list[dict[str, Any]], output: Path | None, count: int) -> Iterator[Job]:
