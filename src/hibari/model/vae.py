@@ -396,14 +396,14 @@ class WanVAE(nn.Module):
         return like.new_tensor(mean).view(shape), like.new_tensor(std).view(shape)
 
     def _encode(self, video_BCTHW: Tensor, state: StreamState | None) -> tuple[Tensor, Tensor]:
-        x = _fold(video_BCTHW, self.config.patch_size or 1)
+        x = fold(video_BCTHW, self.config.patch_size or 1)
         mean, logvar = self.quant_conv(self.encoder(x, state), state).chunk(2, dim=1)
         return mean, logvar
 
     def _decode(self, latent_BCTHW: Tensor, state: StreamState | None) -> Tensor:
         latent_BCTHW = latent_BCTHW.contiguous(memory_format=torch.channels_last_3d)
         x = self.decoder(self.post_quant_conv(latent_BCTHW, state), state)
-        return _unfold(x, self.config.patch_size or 1)
+        return unfold(x, self.config.patch_size or 1)
 
 
 def _zero(layer: nn.Module) -> None:
@@ -421,15 +421,15 @@ def _frames_back(x: Tensor, batch: int) -> Tensor:
     return x.unflatten(0, (batch, -1)).transpose(1, 2)
 
 
-def _fold(x_BCTHW: Tensor, p: int) -> Tensor:
+def fold(x_BCTHW: Tensor, p: int) -> Tensor:
     """Pixels of p x p squares into channels, columns before rows as Wan 2.2 has them."""
     b, c, t, h, w = x_BCTHW.shape
     x = x_BCTHW.reshape(b, c, t, h // p, p, w // p, p).permute(0, 1, 6, 4, 2, 3, 5)
     return x.reshape(b, c * p * p, t, h // p, w // p).contiguous(memory_format=torch.channels_last_3d)
 
 
-def _unfold(x_BCTHW: Tensor, p: int) -> Tensor:
-    """The inverse of `_fold`."""
+def unfold(x_BCTHW: Tensor, p: int) -> Tensor:
+    """The inverse of `fold`."""
     b, c, t, h, w = x_BCTHW.shape
     x = x_BCTHW.reshape(b, c // (p * p), p, p, t, h, w).permute(0, 1, 4, 5, 3, 6, 2)
     return x.reshape(b, c // (p * p), t, h * p, w * p)

@@ -186,7 +186,9 @@ def make_renderer(shape: VideoShape, held_out: bool) -> Renderer:
 
 def make_sampler(shape: VideoShape, captions: int, held_out: bool) -> Callable[[int], Sample]:
     """A function from a seed to a sample of the cache; called once in each rendering process."""
-    return partial(_sample, World(vocabulary=MINI_WORLD), shape, captions, held_out)
+    # A held-out scene shows one thing: few places hold out two of them at once.
+    words = replace(MINI_WORLD, counts=(1.0,)) if held_out else MINI_WORLD
+    return partial(_sample, World(vocabulary=words), shape, captions, held_out)
 
 
 def _render(world: World, shape: VideoShape, held_out: bool, seed: int) -> np.ndarray:
@@ -197,7 +199,7 @@ def _sample(world: World, shape: VideoShape, captions: int, held_out: bool, seed
     scene = world.scene(seed, shape, held_out=held_out)
     labels = asdict(scene.labels)
     alone = replace(world.vocabulary, objects=scene.labels.objects[:1], counts=(1.0,))
-    picture = World(world.pack, alone).scene(seed + 1, VideoShape(1, shape.height, shape.width), held_out=held_out)
+    picture = World(world.pack, alone).scene(seed + 1, VideoShape(1, shape.height, shape.width))
     reference = None if shape.frames == 1 else picture.render()[0]
     tellings = [world.scene(seed, shape, held_out=held_out, telling=i).caption for i in range(captions)]
     return Sample(scene.render(), reference, tellings, labels)

@@ -26,12 +26,12 @@ from hibari.train.optim import OptimConfig
 MINI_DIT = DiTConfig(
     num_attention_heads=3,
     attention_head_dim=128,
-    in_channels=48,
-    out_channels=48,
+    in_channels=96,
+    out_channels=96,
     text_dim=384,
     freq_dim=256,
-    ffn_dim=1152,
-    num_layers=6,
+    ffn_dim=736,
+    num_layers=5,
     patch_size=(1, 1, 1),
 )
 
@@ -42,9 +42,9 @@ class DiTRecipe:
 
     model: DiTConfig = MINI_DIT
     objective: FlowObjective = FlowObjective()
-    pictures_until: int = 1200
-    pictures: PackPlan = PackPlan(tokens=6144, frames_share=((1, 1.0),))
-    clips: PackPlan = PackPlan(tokens=9216, frames_share=((1, 0.2), (6, 0.7), (16, 0.1)))
+    pictures_until: int = 1400
+    pictures: PackPlan = PackPlan(tokens=4096, frames_share=((1, 1.0),))
+    clips: PackPlan = PackPlan(tokens=6144, frames_share=((1, 0.2), (6, 0.7), (16, 0.1)))
     seed: int = 2
     loop: LoopConfig = LoopConfig(
         optim=OptimConfig(lr=1e-3, steps=3000, warmup=150, clip=1.0, ema=0.999, weight_decay=0.01), measure_every=500

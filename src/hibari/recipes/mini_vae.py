@@ -1,7 +1,7 @@
 """The first half of `hibari train mini`: a Wan 2.2 form VAE at CPU size, from nothing.
 
-Single frames first, then short clips: with the parameter-free shortcuts that is the fastest start
-(docs/journal.md). Run by `recipes.mini`.
+The encoder starts, and in the CPU preset stays, as a linear code (train/linear_code.py); the decoder
+learns to undo it, on single frames first and then on short clips. Run by `recipes.mini`.
 """
 
 from collections.abc import Callable
@@ -17,14 +17,15 @@ from torch import Tensor
 from hibari.data.clips import Renderer, render_clips
 from hibari.model.vae import VAEConfig, WanVAE
 from hibari.shapes import VideoShape
+from hibari.train.linear_code import pixel_weights, start_as_linear_code
 from hibari.train.loop import Hooks, LoopConfig, train
 from hibari.train.objective import psnr, vae_loss
 from hibari.train.optim import OptimConfig
 
 MINI_VAE = VAEConfig(
-    base_dim=32,
+    base_dim=48,
     decoder_base_dim=64,
-    z_dim=48,
+    z_dim=96,
     dim_mult=(1, 2, 2),
     num_res_blocks=1,
     temperal_downsample=(True, True),
@@ -38,18 +39,23 @@ MINI_VAE = VAEConfig(
 
 @dataclass(frozen=True, kw_only=True)
 class VAERecipe:
-    """Training of the VAE. `phases`: (until step, frames of a window, windows in a batch)."""
+    """Training of the VAE. `phases`: (until step, frames of a window, windows in a batch).
+
+    train_encoder: False keeps the encoder at its linear start, so that latents stay what they are while the decoder
+    goes on learning.
+    """
 
     model: VAEConfig = MINI_VAE
     clips: int = 2500
     held_out: int = 48
     side: int = 128
     frames: int = 17
-    phases: tuple[tuple[int, int, int], ...] = ((4000, 1, 16), (6500, 9, 4), (7000, 17, 2))
+    phases: tuple[tuple[int, int, int], ...] = ((600, 1, 16), (3000, 9, 4))
+    train_encoder: bool = False
     kl_weight: float = 1e-5
     seed: int = 1
     loop: LoopConfig = LoopConfig(
-        optim=OptimConfig(lr=1.5e-3, steps=7000, warmup=100, clip=0.5, ema=0.998, weight_decay=0.0), measure_every=500
+        optim=OptimConfig(lr=1.5e-3, steps=3000, warmup=100, clip=0.5, ema=0.998, weight_decay=0.0), measure_every=500
     )
 
 
@@ -70,23 +76,31 @@ def train_vae(
     model = WanVAE(recipe.model) if start is None else start
     if start is None:
         model.init_weights()
+        start_as_linear_code(model, to_video(clips[:: max(1, len(clips) // 64)]))
+        mean, std = latent_statistics(model.to(device), clips[:: max(1, len(clips) // 100)], device)
+        model.config = replace(model.config, latents_mean=mean, latents_std=std)
     dtype = torch.bfloat16
     model.to(device=device, dtype=dtype)
+    if not recipe.train_encoder:
+        model.encoder.requires_grad_(False)
+        model.quant_conv.requires_grad_(False)
     for parameter in model.parameters():
         if parameter.dim() == 5:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
 
     def loss(step: int) -> tuple[Tensor, dict[str, float]]:
         video = _window(clips, recipe, step).to(device, dtype)
-        mean, logvar = model.encode(video)
+        with torch.set_grad_enabled(recipe.train_encoder):
+            mean, logvar = model.encode(video)
         noise = torch.randn(mean.shape, generator=torch.Generator().manual_seed(step)).to(mean)
         decoded = model.decode(mean + (0.5 * logvar).exp() * noise)
         value, kl = vae_loss(video, decoded, mean, logvar, recipe.kl_weight)
         return value, {"kl": kl}
 
     train(model, out, recipe.loop, Hooks(loss, partial(measure_vae, model, unseen, device)))
-    mean, std = latent_statistics(model, clips[:: max(1, len(clips) // 200)], device)
-    model.config = replace(model.config, latents_mean=mean, latents_std=std)
+    if recipe.train_encoder:
+        mean, std = latent_statistics(model, clips[:: max(1, len(clips) // 100)], device)
+        model.config = replace(model.config, latents_mean=mean, latents_std=std)
     return model.float()
 
 
@@ -107,11 +121,19 @@ def measure_vae(model: WanVAE, clips: np.ndarray, device: torch.device, _step: i
 def latent_statistics(
     model: WanVAE, clips: np.ndarray, device: torch.device
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and deviation of each latent channel over whole clips."""
+    """Mean of each latent channel, and what to divide it by.
+
+    Not by its deviation alone, which would make every detail as large as the picture's layout: a channel's
+    normalised deviation is the square root of its weight in pixels over the mean weight, from 0.4 to 2.5. So what
+    matters most stands out of the noise first, halfway between pixel diffusion and whitened latents.
+    """
     dtype = next(model.parameters()).dtype
-    latents = [model.encode(to_video(clip[None]).to(device, dtype))[0].float().cpu() for clip in clips]
-    flat = torch.cat([latent.transpose(0, 1).flatten(1) for latent in latents], dim=1)
-    return tuple(flat.mean(1).tolist()), tuple(flat.std(1).tolist())
+    videos = [to_video(clip[None]) for clip in clips]
+    latents = torch.cat([model.encode(video.to(device, dtype))[0].float().cpu() for video in videos])
+    flat = latents.transpose(0, 1).flatten(1)
+    weight = pixel_weights(latents, torch.cat(videos), model.config.scale_factor_spatial) * flat.std(1)
+    amplitude = (weight / weight.log().mean().exp()).sqrt().clamp(0.4, 2.5)
+    return tuple(flat.mean(1).tolist()), tuple((flat.std(1) / amplitude).tolist())
 
 
 def to_video(clips: np.ndarray) -> Tensor:
