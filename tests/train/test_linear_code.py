@@ -50,8 +50,6 @@ def test_keeps_nearly_what_principal_components_keep(started: WanVAE, videos: Te
     ours = error_of_best_linear_decoder(latents.permute(0, 2, 3, 4, 1).flatten(0, 3), pixels)
     best = torch.linalg.svdvals(pixels - pixels.mean(0))[64:].square().sum() / pixels.numel()
     assert ours < 2.0 * best  # 3 dB: the price of a code that is separable over levels
-    projection = torch.randn(pixels.shape[1], 64, generator=torch.Generator().manual_seed(0))
-    assert ours < 0.1 * error_of_best_linear_decoder(pixels @ projection, pixels)
 
 
 @torch.no_grad()
