@@ -35,9 +35,10 @@ def test_prompts_makes_a_table_and_a_file(run: Run, model: str, tmp_path: Path) 
 
 
 def test_vae_makes_a_table(run: Run, model: str) -> None:
-    done = run("evaluate", "vae", "--model", model, "-n", "1")
+    done = run("evaluate", "vae", "--model", model, "-n", "1", "--judged", "2")
     assert done.returncode == 0, done.stderr
     assert "| 96x64 |" in done.stdout and "| 64x96 |" in done.stdout and "| all |" in done.stdout
+    assert "| object | 0.0% |" in done.stdout, "random weights rebuild nothing"
 
 
 def test_gallery_makes_a_picture(run: Run, model: str, tmp_path: Path) -> None:

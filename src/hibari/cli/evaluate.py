@@ -67,17 +67,22 @@ def prompts(
 def vae(
     model: Model = None,
     count: Annotated[int, typer.Option("-n", help="Clips of each size.", min=1, max=10_000)] = 8,
+    judged: Annotated[int, typer.Option(help="Rebuilt clips of the default size to judge.", min=1, max=10_000)] = 50,
     pack: Pack = None,
     output: Output = None,
     device: Device = None,
     dtype: Dtype = None,
     home: Home = None,
 ) -> int:
-    """PSNR of held-out clips and pictures through the VAE, at every render size."""
+    """PSNR of held-out clips and pictures through the VAE at every render size, and what judges see in them.
+
+    The judges' share on rebuilt clips is the most that a transformer on this VAE can reach.
+    """
     settings = Settings.load(home=home, device=device, dtype=dtype)
     _check(output)
     from hibari import catalog
     from hibari.evaluate import reconstruction, report
+    from hibari.evaluate.judges import Judges
     from hibari.evaluate.makers import world_of
     from hibari.evaluate.prompts import plain_world
     from hibari.machine import pick_device, pick_dtype
@@ -88,7 +93,9 @@ def vae(
     coder = load_vae(found.folder / "vae", place, pick_dtype(settings.dtype, place))
     world = plain_world(world_of(found, _pack(pack)))
     result = reconstruction.measure_vae(coder, world, [(size.width, size.height) for size in found.card.sizes], count)
-    return _finish({"model": found.name, "revision": found.revision} | result, output, report.vae_table)
+    result |= {"model": found.name, "revision": found.revision}
+    result["judged"] = reconstruction.ceiling(coder, Judges.load(), world, judged)
+    return _finish(result, output, report.vae_table)
 
 
 @app.command()

@@ -7,7 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hibari.evaluate.prompts import held_out_scenes
+from hibari.evaluate.following import ask, oracle, summarise
+from hibari.evaluate.judges import Judges
+from hibari.evaluate.prompts import Prompt, held_out_scenes, prompts_of
 from hibari.model.vae import WanVAE
 from hibari.shapes import VideoShape
 from hibari.worlds import World
@@ -34,6 +36,16 @@ def measure_vae(
         whole += moving
         single += still
     return {"clips": _summary(whole), "pictures": _summary(single), "frames": FRAMES, "sizes": rows}
+
+
+def ceiling(vae: WanVAE, judges: Judges, world: World, clips: int) -> dict[str, Any]:
+    """Prompt following of the world's own clips after they went through the VAE: no transformer on it does better."""
+    draw = oracle(world)
+
+    def make(prompt: Prompt) -> np.ndarray:
+        return rebuild(vae, draw(prompt))
+
+    return summarise(list(ask(make, judges, prompts_of(held_out_scenes(world, clips)))))
 
 
 def rebuild_psnr(vae: WanVAE, frames: np.ndarray) -> float:

@@ -8,19 +8,23 @@ from hibari.evaluate.following import ASPECTS
 
 def following_table(summary: Mapping[str, Any]) -> str:
     """Prompt following: one row for each aspect, then one for each class."""
-    rows = [
-        [aspect, _percent(part["share"]), _interval(part), _percent(part["chance"]), str(part["of"])]
-        for aspect, part in ((aspect, summary[aspect]) for aspect in ASPECTS)
-    ]
-    every = summary["all three"]
-    rows.append(["all three", _percent(every["share"]), _interval(every), "", str(every["of"])])
-    text = table(("asked for", "right", "95% interval", "shuffled prompts", "clips"), rows)
+    text = _aspects_table(summary)
     classes = [
         [aspect, name, _percent(part["share"]), _interval(part), str(part["of"])]
         for aspect in ASPECTS
         for name, part in summary[aspect]["classes"].items()
     ]
     return f"{text}\n{table(('aspect', 'class', 'right', '95% interval', 'clips'), classes)}"
+
+
+def _aspects_table(summary: Mapping[str, Any]) -> str:
+    rows = [
+        [aspect, _percent(part["share"]), _interval(part), _percent(part["chance"]), str(part["of"])]
+        for aspect, part in ((aspect, summary[aspect]) for aspect in ASPECTS)
+    ]
+    every = summary["all three"]
+    rows.append(["all three", _percent(every["share"]), _interval(every), "", str(every["of"])])
+    return table(("asked for", "right", "95% interval", "shuffled prompts", "clips"), rows)
 
 
 def judges_table(card: Mapping[str, Any]) -> str:
@@ -39,9 +43,10 @@ def judges_table(card: Mapping[str, Any]) -> str:
 
 
 def vae_table(result: Mapping[str, Any]) -> str:
-    """PSNR by size."""
+    """PSNR by size, and what judges see in rebuilt clips where that was asked."""
     rows = [[size, *_decibels(row)] for size, row in result["sizes"].items()]
-    return table(("size", "clips, dB", "worst clip, dB", "pictures, dB"), [*rows, ["all", *_decibels(result)]])
+    text = table(("size", "clips, dB", "worst clip, dB", "pictures, dB"), [*rows, ["all", *_decibels(result)]])
+    return f"{text}\n{_aspects_table(result['judged'])}" if "judged" in result else text
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
