@@ -5,7 +5,9 @@ Several processes render; the file is a plain array (N, T, H, W, 3) of bytes tha
 
 import multiprocessing
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,13 +29,18 @@ def render_clips(path: Path, make_renderer: Callable[[], Renderer], seeds: Seque
     fresh = path.with_suffix(".new.npy")
     clips = np.lib.format.open_memmap(fresh, mode="w+", dtype=np.uint8, shape=(len(seeds), *first.shape))
     clips[0] = first
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(workers, initializer=_start, initargs=(make_renderer,)) as pool:
-        for i, clip in enumerate(pool.imap(_render, seeds[1:], chunksize=8), start=1):
+    with worker_pool(workers, _start, make_renderer) as pool:
+        for i, clip in enumerate(pool.map(_render, seeds[1:], chunksize=8), start=1):
             clips[i] = clip
     clips.flush()
     fresh.rename(path)
     return np.load(path, mmap_mode="r")
+
+
+def worker_pool(workers: int, start: Callable[[Any], None], given: Any) -> ProcessPoolExecutor:
+    """Fresh processes that each call `start(given)` first; one that dies ends the work with an error."""
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=start, initargs=(given,))
 
 
 class _Worker:

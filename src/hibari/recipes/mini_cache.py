@@ -3,7 +3,6 @@
 Run by `recipes.mini`.
 """
 
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hibari.data.clips import worker_pool
 from hibari.data.latents import save_part
 from hibari.model.vae import WanVAE
 from hibari.recipes.mini_vae import to_video
@@ -48,6 +48,7 @@ class CacheRecipe:
     seed: int = 100
 
 
+AHEAD = 200
 NATIVE_SIZES = (
     (192, 112),
     (112, 192),
@@ -117,9 +118,9 @@ def encode(vae: WanVAE, clips: Sequence[np.ndarray]) -> Tensor:
 
 
 def _samples(make: Callable[[], Callable[[int], Sample]], seeds: range, workers: int) -> Iterator[Sample]:
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(workers, initializer=_start, initargs=(make,)) as pool:
-        yield from pool.imap(_sample, seeds, chunksize=4)
+    with worker_pool(workers, _start, make) as pool:
+        for first in range(0, len(seeds), AHEAD):  # not all at once: rendered clips would fill the memory
+            yield from pool.map(_sample, seeds[first : first + AHEAD], chunksize=4)
 
 
 def _batches(samples: Iterator[Sample]) -> Iterator[list[Sample]]:
