@@ -69,7 +69,9 @@ def test_bf16_on_the_way_out_halves_the_file(tmp_path: Path) -> None:
     model = our_dit("mini")
     save_dit(model, tmp_path, torch.bfloat16)
     saved = load_file(tmp_path / TENSORS)
-    assert saved["proj_out.weight"].dtype == torch.bfloat16 and saved["scale_shift_table"].dtype == torch.float32
+    assert {tensor.dtype for tensor in saved.values()} == {torch.bfloat16}
+    assert load_dit(tmp_path, dtype=torch.bfloat16).modulation.dtype == torch.float32
+    assert (tmp_path / TENSORS).stat().st_mode & 0o444 == 0o444
     assert torch.equal(load_dit(tmp_path).proj_out.weight, model.proj_out.weight.bfloat16().float())
     assert model.proj_out.weight.dtype == torch.float32
 

@@ -41,10 +41,11 @@ def load_dit(folder: Path, device: torch.device | str = "cpu", dtype: torch.dtyp
 def save_dit(model: WanDiT, folder: Path, dtype: torch.dtype | None = None) -> None:
     """Write a folder that `load_dit` and diffusers open. Raises OutputError.
 
-    dtype: what to write in, `kept_dtype` aside; None leaves the weights as they are.
+    dtype: what to write all of it in; None leaves the weights as they are. What is kept wide while computing is widened
+    when it is loaded.
     """
     config = model.config
-    state = {key: tensor.to(kept_dtype(key, dtype or tensor.dtype)) for key, tensor in model.state_dict().items()}
+    state = {key: tensor.to(dtype or tensor.dtype) for key, tensor in model.state_dict().items()}
     kernel = state[KERNEL].unflatten(1, (*config.patch_size, config.in_channels)).permute(0, 4, 1, 2, 3)
     tensors = {published_key(key): kernel if key == KERNEL else tensor for key, tensor in state.items()}
     values = published_config(config, left_out=OURS_ALONE) | dict.fromkeys(UNUSED)

@@ -86,6 +86,7 @@ def write_folder(folder: Path, class_name: str, config: Mapping[str, Any], tenso
         folder.mkdir(parents=True, exist_ok=True)
         new = folder / f".{TENSORS}.new"
         save_file(whole, new, metadata={"format": "pt"})
+        new.chmod(0o644)  # safetensors makes files that their owner alone may read
         new.replace(folder / TENSORS)
         new = folder / f".{CONFIG}.new"
         new.write_text(text, encoding="utf-8")
