@@ -7,7 +7,6 @@ frames in memory. Cold start is a process of its own for each: imports, loading 
 """
 
 import argparse
-import logging
 import subprocess
 import sys
 import time
@@ -43,6 +42,7 @@ def make_theirs(name: str, home: Path | None, dtype: str, seconds: float) -> Mak
     """diffusers, loaded; the function makes the clip from the noise that Hibari draws for this seed."""
     import torch
     from diffusers import WanPipeline
+    from diffusers.utils import logging
 
     from hibari import catalog
     from hibari.config import Settings
@@ -50,10 +50,11 @@ def make_theirs(name: str, home: Path | None, dtype: str, seconds: float) -> Mak
     from hibari.generate.plan import make_plan
     from hibari.request import GenerationRequest
 
-    logging.getLogger("diffusers").setLevel(logging.ERROR)
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     model = catalog.find(name, Settings.load(home=home))
     plan = make_plan(GenerationRequest(prompt=PROMPT, seconds=seconds), model, SEED)
-    pipeline = WanPipeline.from_pretrained(model.folder, torch_dtype=getattr(torch, dtype))
+    pipeline = WanPipeline.from_pretrained(model.folder, dtype=getattr(torch, dtype))
     pipeline.set_progress_bar_config(disable=True)
     noise = draw_noise(SEED, model.strides.latent(plan.render))[None]
 
