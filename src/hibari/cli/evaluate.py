@@ -14,7 +14,8 @@ from hibari.errors import InvalidRequest
 from hibari.media.files import beside, check_writable
 
 if TYPE_CHECKING:
-    from hibari.worlds import SpritePack
+    from hibari.evaluate.judges import Judges
+    from hibari.worlds import SpritePack, World
 
 app = new_app()
 app.info.help = "Measure a model: prompt following, reconstruction, a gallery; or train and score the judges."
@@ -45,15 +46,12 @@ def prompts(
     settings = Settings.load(home=home, device=device, dtype=dtype)
     _check(output)
     from hibari.evaluate import following, report
-    from hibari.evaluate.judges import SHIPPED, Judges
     from hibari.evaluate.makers import load_generator, model_maker, world_of
     from hibari.evaluate.prompts import held_out_scenes, plain_world, prompts_of
 
     generator = load_generator(settings, model or "")
     world = plain_world(world_of(generator.model, _pack(pack)))
-    panel = Judges.load(judges or SHIPPED)
-    words = world.vocabulary
-    panel.require(objects=words.objects, motions=words.motions, backgrounds=words.backgrounds)
+    panel = _panel(judges, world)
     asked = prompts_of(held_out_scenes(world, count))
     answers = []
     for answer in following.ask(model_maker(generator, steps=steps, guidance=guidance), panel, asked):
@@ -68,6 +66,7 @@ def vae(
     model: Model = None,
     count: Annotated[int, typer.Option("-n", help="Clips of each size.", min=1, max=10_000)] = 8,
     judged: Annotated[int, typer.Option(help="Rebuilt clips of the default size to judge.", min=1, max=10_000)] = 50,
+    judges: JudgesFolder = None,
     pack: Pack = None,
     output: Output = None,
     device: Device = None,
@@ -82,7 +81,6 @@ def vae(
     _check(output)
     from hibari import catalog
     from hibari.evaluate import reconstruction, report
-    from hibari.evaluate.judges import Judges
     from hibari.evaluate.makers import world_of
     from hibari.evaluate.prompts import plain_world
     from hibari.machine import pick_device, pick_dtype
@@ -92,9 +90,10 @@ def vae(
     place = pick_device(settings.device)
     coder = load_vae(found.folder / "vae", place, pick_dtype(settings.dtype, place))
     world = plain_world(world_of(found, _pack(pack)))
+    panel = _panel(judges, world)
     result = reconstruction.measure_vae(coder, world, [(size.width, size.height) for size in found.card.sizes], count)
     result |= {"model": found.name, "revision": found.revision}
-    result["judged"] = reconstruction.ceiling(coder, Judges.load(), world, judged)
+    result["judged"] = reconstruction.ceiling(coder, panel, world, judged)
     return _finish(result, output, report.vae_table)
 
 
@@ -155,6 +154,15 @@ def gallery(
         sheet.save(partial, "PNG")
     print(output)
     return 0
+
+
+def _panel(folder: Path | None, world: "World") -> "Judges":
+    """The judges in a folder, or those that come with Hibari; raises HibariError where the world is not theirs."""
+    from hibari.evaluate.judges import SHIPPED, Judges
+
+    panel, words = Judges.load(folder or SHIPPED), world.vocabulary
+    panel.require(objects=words.objects, motions=words.motions, backgrounds=words.backgrounds)
+    return panel
 
 
 def _pack(folder: Path | None) -> "SpritePack | None":
