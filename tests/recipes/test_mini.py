@@ -35,6 +35,8 @@ TINY = [
     "dit.pictures.tokens=128",
     "dit.clips.tokens=192",
     "dit.loop.optim.steps=5",
+    "dit.loop.sample_every=3",
+    'samples=["a panda bounces on a green meadow"]',
 ]
 
 
@@ -48,6 +50,10 @@ def test_log_holds_losses_and_held_out_measures(weights: Path) -> None:
     assert any("loss_at_0.5" in row.get("measure", {}) for row in rows)
     rows = [json.loads(line) for line in (weights.parent / "vae" / "log.jsonl").read_text().splitlines()]
     assert rows[-1]["measure"]["clips"] == 2 and rows[-1]["measure"]["psnr_clips"] > 5
+
+
+def test_samples_on_the_way(weights: Path) -> None:
+    assert [path.name for path in (weights.parent / "samples").glob("*.mp4")] == ["000003-0.mp4"]
 
 
 def test_a_finished_run_is_not_run_again(weights: Path) -> None:

@@ -19,11 +19,11 @@ PROMPTS = (
     "a rocket rises in the night sky",
     "a red heart grows larger in front of a starry sky",
     "a snowman slides to the left in the snow",
-    "a tropical fish moves left over the sea",
+    "a whale moves left over the sea",
     "a frog hops up and down in a forest",
-    "a bee circles around in a field of flowers",
+    "a ladybug goes up in a field of flowers",
     "a helicopter descends in the desert",
-    "a unicorn glides from left to right in a blue sky",
+    "a penguin glides from left to right in a blue sky",
 )
 SEEDS = range(4)
 SECONDS = 1.5

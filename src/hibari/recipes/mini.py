@@ -8,7 +8,6 @@ stopped goes on where it was.
 import hashlib
 import json
 import re
-import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -29,11 +28,18 @@ from hibari.model.vae import WanVAE
 from hibari.model.weights import load_dit, load_vae, save_dit, save_vae
 from hibari.recipes.mini_cache import CPU_PARTS, NATIVE_SIZES, CacheRecipe, Sample, build_cache
 from hibari.recipes.mini_dit import DiTRecipe, train_dit
+from hibari.recipes.mini_samples import sampler, weights_folder
 from hibari.recipes.mini_vae import VAERecipe, train_vae
 from hibari.shapes import VideoShape
 from hibari.worlds.vocabulary import STARTER, Vocabulary
 from hibari.worlds.world import World
 
+SAMPLE_PROMPTS = (
+    "an octopus drifts to the right over the ocean at sunset",
+    "a panda bounces on a green meadow",
+    "a rocket rises in the night sky",
+    "a penguin stays in place in the snow",
+)
 HELD_OUT_PARTS = ((192, 112, 1, 16), (192, 112, 21, 16), (128, 128, 21, 16))
 
 
@@ -44,7 +50,8 @@ class MiniRecipe:
     out: where the run lives ("": under the home). base: a weights folder whose text encoder and tokenizer are taken
     over ("": the installed hibari-mini).
     start_from: a weights folder to go on from with a fresh optimizer, or "" to start from nothing.
-    device: "cpu", "cuda" or "mps". stages: which to run, in this order.
+    device: "cpu", "cuda" or "mps". stages: which to run, in this order. samples: prompts of the clips that are made
+    during the run, into `out/samples`.
     """
 
     out: str = ""
@@ -54,6 +61,7 @@ class MiniRecipe:
     workers: int = 2
     threads: int = 0
     stages: tuple[str, ...] = ("vae", "cache", "dit", "export")
+    samples: tuple[str, ...] = SAMPLE_PROMPTS
     vae: VAERecipe = VAERecipe()
     cache: CacheRecipe = CacheRecipe(parts=CPU_PARTS)
     unseen: CacheRecipe = CacheRecipe(parts=HELD_OUT_PARTS, captions=1, seed=900)
@@ -72,6 +80,7 @@ MINI_GPU = replace(
     MINI,
     device="cuda",
     workers=14,
+    samples=(),  # they need PyAV, which a bare training machine lacks
     vae=replace(
         MINI.vae,
         clips=6000,
@@ -127,27 +136,30 @@ def run(recipe: MiniRecipe, out: Path) -> Path:
         elif stage == "cache":
             _cache_stage(out, recipe, text, device)
         elif stage == "dit":
-            _dit_stage(out, recipe, text, device)
+            _dit_stage(out, recipe, text, base)
         else:
             export(out, base)
     return out / "weights"
 
 
 def export(out: Path, base: Path) -> None:
-    """Put transformer, VAE, text encoder, tokenizer, scheduler and the world's words into `out/weights`."""
+    """Put transformer, VAE, text encoder, tokenizer, scheduler, card and the world's words into `out/weights`."""
     folder = out / "weights"
-    for part in ("text_encoder", "tokenizer", "scheduler"):
-        shutil.copytree(base / part, folder / part, dirs_exist_ok=True)
-    shutil.copy(base / "model_index.json", folder)
+    weights_folder(folder, base, out / "vae" / "weights")
     save_vae(load_vae(out / "vae" / "weights", torch.device("cpu"), torch.float32), folder / "vae", torch.bfloat16)
     save_dit(
         load_dit(out / "dit" / "weights", torch.device("cpu"), torch.float32), folder / "transformer", torch.bfloat16
     )
-    (folder / "world.json").write_text(json.dumps(world_card(MINI_WORLD), indent=1) + "\n")
     digest = hashlib.sha256()
     for part in ("transformer", "vae"):
         digest.update((folder / part / "diffusion_pytorch_model.safetensors").read_bytes())
-    (folder / "hibari.json").write_text(json.dumps(model_card(digest.hexdigest()[:12]), indent=1) + "\n")
+    write_cards(folder, digest.hexdigest()[:12])
+
+
+def write_cards(folder: Path, revision: str) -> None:
+    """Write what the model can do, and the words of its world, beside its weights."""
+    (folder / "hibari.json").write_text(json.dumps(model_card(revision), indent=1) + "\n")
+    (folder / "world.json").write_text(json.dumps(world_card(MINI_WORLD), indent=1) + "\n")
 
 
 def world_card(vocabulary: Vocabulary) -> dict[str, list[str]]:
@@ -235,14 +247,19 @@ def _cache_stage(out: Path, recipe: MiniRecipe, text: MiniLMTextEncoder, device:
     build_cache(out / "cache", recipe.cache, make_sampler, models, recipe.workers)
 
 
-def _dit_stage(out: Path, recipe: MiniRecipe, text: MiniLMTextEncoder, device: torch.device) -> None:
-    done = out / "dit" / "weights"
+def _dit_stage(out: Path, recipe: MiniRecipe, text: MiniLMTextEncoder, base: Path) -> None:
+    done, device = out / "dit" / "weights", torch.device(recipe.device)
     if done.exists():
         return
     start: WanDiT | None = None
     if recipe.start_from:
         start = load_dit(Path(recipe.start_from) / "transformer", device, torch.float32)
+    sample = None
+    if recipe.samples:
+        folder = weights_folder(out / "samples" / "weights", base, out / "vae" / "weights")
+        write_cards(folder, "training")
+        sample = sampler(out / "samples", folder, recipe.samples, device)
     parts, unseen = load_parts(out / "cache"), load_parts(out / "unseen")
     empty: Tensor = text.encode([""])[0]
-    dit = train_dit(out / "dit", recipe.dit, parts, unseen, empty, device, start=start)
+    dit = train_dit(out / "dit", recipe.dit, parts, unseen, empty, device, sample, start)
     save_dit(dit, done, torch.float32)
