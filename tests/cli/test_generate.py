@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,11 @@ def test_an_interruption_leaves_nothing(
     """Stopped while frames are written: a long clip of few steps, delivered large and often."""
     long = ["--seconds", "20", "--fps", "60", "--size", "1200x800", "--steps", "1"]
     command = [sys.executable, "-m", "hibari", "generate", "a fox", *long, "-o", "a.mp4"]
-    child = subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    # A background job of a shell ignores Ctrl-C, and so would its children.
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    child = subprocess.Popen(
+        command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True, preexec_fn=heard
+    )
     deadline = time.monotonic() + 90
     while not any(path.stat().st_size for path in tmp_path.glob(".*.part")):
         assert child.poll() is None and time.monotonic() < deadline, "it ended before it could be stopped"

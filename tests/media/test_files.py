@@ -5,6 +5,7 @@ import os
 import resource
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -44,18 +45,19 @@ def test_places_that_take_no_file(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["file"]
 
 
-@pytest.fixture
+@contextmanager
 def small_files() -> Iterator[None]:
-    """Writing more than 4 kB to a file fails, as on a full disk."""
+    """Writing more than 4 kB to a file fails, as on a full disk: to any file, so not while pytest reports."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@pytest.mark.usefixtures("small_files")
 def test_no_room_is_said_and_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="no room") as caught, beside(tmp_path / "a.mp4") as partial:
+    with small_files(), pytest.raises(OutputError, match="no room") as caught, beside(tmp_path / "a.mp4") as partial:
         partial.write_bytes(b"x" * 10_000)
     assert "\n" not in str(caught.value)
     assert os.listdir(tmp_path) == []
