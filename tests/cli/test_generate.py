@@ -50,8 +50,13 @@ def test_an_interruption_leaves_nothing(
     command = [sys.executable, "-m", "hibari", "generate", "a fox", *long, "-o", "a.mp4"]
     # A background job of a shell ignores Ctrl-C, and so would its children.
     heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    child = subprocess.Popen(  # noqa: PLW1509 (it only sets a signal)
-        command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True, preexec_fn=heard
+    child = subprocess.Popen(
+        command,
+        env=environment,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heard,  # noqa: PLW1509 (it only sets a signal)
     )
     deadline = time.monotonic() + 90
     while not any(path.stat().st_size for path in tmp_path.glob(".*.part")):
