@@ -50,12 +50,12 @@ class VAERecipe:
     held_out: int = 48
     side: int = 128
     frames: int = 17
-    phases: tuple[tuple[int, int, int], ...] = ((600, 1, 16), (3000, 9, 4))
+    phases: tuple[tuple[int, int, int], ...] = ((400, 1, 16), (2200, 9, 4))
     train_encoder: bool = False
     kl_weight: float = 1e-5
     seed: int = 1
     loop: LoopConfig = LoopConfig(
-        optim=OptimConfig(lr=1.5e-3, steps=3000, warmup=100, clip=0.5, ema=0.998, weight_decay=0.0), measure_every=500
+        optim=OptimConfig(lr=1.5e-3, steps=2200, warmup=100, clip=0.5, ema=0.99, weight_decay=0.0), measure_every=500
     )
 
 
