@@ -42,12 +42,13 @@ class DiTRecipe:
 
     model: DiTConfig = MINI_DIT
     objective: FlowObjective = FlowObjective()
-    pictures_until: int = 1400
+    pictures_until: int = 1500
     pictures: PackPlan = PackPlan(tokens=4096, frames_share=((1, 1.0),))
-    clips: PackPlan = PackPlan(tokens=6144, frames_share=((1, 0.2), (6, 0.7), (16, 0.1)))
+    clips: PackPlan = PackPlan(tokens=4096, frames_share=((1, 0.2), (6, 0.7), (16, 0.1)))
     seed: int = 2
     loop: LoopConfig = LoopConfig(
-        optim=OptimConfig(lr=1e-3, steps=2050, warmup=150, clip=1.0, ema=0.999, weight_decay=0.01), measure_every=500
+        optim=OptimConfig(lr=1e-3, muon_lr=2e-3, steps=5000, warmup=50, clip=1.0, ema=0.999, weight_decay=0.01),
+        measure_every=500,
     )
 
 

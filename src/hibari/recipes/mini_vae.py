@@ -50,12 +50,13 @@ class VAERecipe:
     held_out: int = 48
     side: int = 128
     frames: int = 17
-    phases: tuple[tuple[int, int, int], ...] = ((400, 1, 16), (2200, 9, 4))
+    phases: tuple[tuple[int, int, int], ...] = ((700, 1, 16), (3000, 5, 4), (6000, 9, 3))
     train_encoder: bool = False
     kl_weight: float = 1e-5
     seed: int = 1
     loop: LoopConfig = LoopConfig(
-        optim=OptimConfig(lr=1.5e-3, steps=2200, warmup=100, clip=0.5, ema=0.99, weight_decay=0.0), measure_every=500
+        optim=OptimConfig(lr=8e-4, muon_lr=3e-3, steps=6000, warmup=50, clip=0.5, ema=0.99, weight_decay=0.0),
+        measure_every=1000,
     )
 
 

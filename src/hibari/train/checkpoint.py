@@ -15,10 +15,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from hibari.errors import TrainingError
-from hibari.train.optim import MasterAdamW
+from hibari.train.optim import MasterOptimizer
 
 
-def save_checkpoint(folder: Path, optimizer: MasterAdamW, step: int, config: Any) -> None:
+def save_checkpoint(folder: Path, optimizer: MasterOptimizer, step: int, config: Any) -> None:
     """Write `folder` as one step: a new folder beside it takes its place when it is complete."""
     fresh = folder.with_name(folder.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
@@ -34,7 +34,7 @@ def save_checkpoint(folder: Path, optimizer: MasterAdamW, step: int, config: Any
     shutil.rmtree(old, ignore_errors=True)
 
 
-def load_checkpoint(folder: Path, optimizer: MasterAdamW) -> int:
+def load_checkpoint(folder: Path, optimizer: MasterOptimizer) -> int:
     """Fill the optimizer and its model; returns the next step. TrainingError where it does not fit.
 
     The run's length may differ (a run can be made longer); every other setting of the optimizer must be the same.

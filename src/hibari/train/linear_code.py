@@ -53,6 +53,7 @@ def start_as_linear_code(vae: WanVAE, videos_BCTHW: Tensor) -> None:
     encoder.conv_out.bias[: config.z_dim] = -OFFSET
     # The decoder reads each channel as large as it matters in pixels: it learns several times as fast.
     weight = pixel_weights(vae.encode(videos_BCTHW)[0], videos_BCTHW, config.scale_factor_spatial)
+    _identity(vae.decoder.conv_in)
     _identity(vae.post_quant_conv)
     vae.post_quant_conv.weight *= (weight / weight.log().mean().exp()).view(-1, 1, 1, 1, 1)
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from hibari.errors import TrainingError
 from hibari.train.checkpoint import load_checkpoint, save_checkpoint
-from hibari.train.optim import MasterAdamW, OptimConfig
+from hibari.train.optim import MasterOptimizer, OptimConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,13 +40,13 @@ class Hooks:
     sample: Callable[[int], None] | None = None
 
 
-def train(model: nn.Module, out: Path, config: LoopConfig, hooks: Hooks) -> MasterAdamW:
+def train(model: nn.Module, out: Path, config: LoopConfig, hooks: Hooks) -> MasterOptimizer:
     """Train until the last step or the time limit; resumes from `out/checkpoint` if it is there.
 
     The model comes back with its averaged weights in it. Ctrl-C saves a checkpoint and raises on.
     """
     out.mkdir(parents=True, exist_ok=True)
-    optimizer = MasterAdamW(model, config.optim)
+    optimizer = MasterOptimizer(model, config.optim)
     checkpoint = out / "checkpoint"
     step = 0
     if checkpoint.exists() or checkpoint.with_name("checkpoint.old").exists():
@@ -61,7 +61,7 @@ def train(model: nn.Module, out: Path, config: LoopConfig, hooks: Hooks) -> Mast
     return optimizer
 
 
-def optimizer_step(optimizer: MasterAdamW, fallback: int) -> int:
+def optimizer_step(optimizer: MasterOptimizer, fallback: int) -> int:
     """The number of updates made, read from the optimizer itself so that an interrupt cannot miscount."""
     states = list(optimizer.adamw.state.values())
     return int(states[0]["step"]) if states else fallback
@@ -70,7 +70,7 @@ def optimizer_step(optimizer: MasterAdamW, fallback: int) -> int:
 class AveragedWeights:
     """Puts the averaged weights into the model for the time of a `with` block."""
 
-    def __init__(self, optimizer: MasterAdamW) -> None:
+    def __init__(self, optimizer: MasterOptimizer) -> None:
         self.optimizer = optimizer
         self.kept = False
 
@@ -79,19 +79,15 @@ class AveragedWeights:
         self.kept = True
 
     def __enter__(self) -> "AveragedWeights":
-        self._fill(self.optimizer.average)
+        self.optimizer.fill(self.optimizer.average)
         return self
 
     def __exit__(self, *_: object) -> None:
         if not self.kept:
-            self._fill(self.optimizer.masters)
-
-    def _fill(self, source: list[Tensor]) -> None:
-        for param, value in zip(self.optimizer.params, source, strict=True):
-            param.data.copy_(value)
+            self.optimizer.fill(self.optimizer.masters)
 
 
-def _run(optimizer: MasterAdamW, out: Path, config: LoopConfig, hooks: Hooks, step: int, log: TextIO) -> int:
+def _run(optimizer: MasterOptimizer, out: Path, config: LoopConfig, hooks: Hooks, step: int, log: TextIO) -> int:
     start = last_save = last_log = time.monotonic()
     first = last_step = step
     window: list[float] = []
