@@ -47,7 +47,7 @@ class DiTRecipe:
     clips: PackPlan = PackPlan(tokens=4096, frames_share=((1, 0.2), (6, 0.7), (16, 0.1)))
     seed: int = 2
     loop: LoopConfig = LoopConfig(
-        optim=OptimConfig(lr=1e-3, muon_lr=2e-3, steps=5000, warmup=50, clip=1.0, ema=0.999, weight_decay=0.01),
+        optim=OptimConfig(lr=1e-3, muon_lr=2e-3, steps=4300, warmup=50, clip=1.0, ema=0.999, weight_decay=0.01),
         measure_every=500,
     )
 
