@@ -9,7 +9,7 @@ from pathlib import Path
 from hibari.errors import TrainingError
 from hibari.recipes.settings import override
 
-NAMES = ("mini", "mini-gpu")
+NAMES = ("mini", "mini-gpu", "safety")
 
 
 def run(name: str, assignments: Sequence[str] = (), home: Path | None = None) -> Path:
@@ -19,6 +19,11 @@ def run(name: str, assignments: Sequence[str] = (), home: Path | None = None) ->
     """
     if name not in NAMES:
         raise TrainingError(f"there is no recipe {name!r}.", hint=f"Recipes: {', '.join(NAMES)}.")
+    if name == "safety":
+        from hibari.recipes import safety
+
+        screen = override(safety.SAFETY, assignments)
+        return safety.run(screen, Path(screen.out) if screen.out else (home or Path()) / "runs" / name)
     from hibari.recipes import mini
 
     recipe = override(mini.MINI if name == "mini" else mini.MINI_GPU, assignments)

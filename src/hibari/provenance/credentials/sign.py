@@ -1,0 +1,189 @@
+"""Signing a finished file: its origin goes in, and the signed file stands at its place whole or not at all.
+
+Which keys sign is `authority.py`'s business. Nothing is changed in the picture here.
+"""
+
+import io
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, BinaryIO
+
+import c2pa
+
+from hibari.errors import BadMedia, Refused
+from hibari.media.files import beside
+from hibari.provenance.credentials.anchors import Anchors
+from hibari.provenance.credentials.authority import Authority, Credential
+from hibari.provenance.credentials.manifest import Origin, Source, can_sign, definition, ingredient
+from hibari.provenance.credentials.read import CredentialFinding, read
+from hibari.provenance.credentials.timestamps import RETRY_AFTER, StampRecord, load_record
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignedFile:
+    """The manifest, for the ledger, and what a person should know of the signing."""
+
+    manifest: bytes
+    timestamped: bool
+    notes: tuple[str, ...]
+
+
+def sign(authority: Authority, origin: Origin, source_path: Path, target_path: Path, mime: str) -> SignedFile:
+    """Write `source_path` with its credentials to `target_path`, which may be the same; a failure leaves it as it was.
+
+    Where the time-stamp authority fails, the file is signed without a stamp, a note says so, and the authority is left
+    alone for five minutes. A source whose own credentials cannot be read is named without them, with a note. The
+    result is read back before it takes its place. Raises Refused, BadMedia and OutputError.
+    """
+    if not can_sign(mime):
+        raise BadMedia(f"Files of type {mime} cannot carry Content Credentials.", option="output")
+    credential, anchors = authority.credential(), authority.anchors()
+    with beside(target_path) as partial:
+        work = _Work(origin=origin, source=source_path, target=partial, mime=mime, anchors=anchors)
+        manifest, notes = _stamped_if_possible(work, authority, credential)
+        finding = _read_back(work)
+    timestamped = finding.signed_at is not None
+    if timestamped and authority.timestamp_url:
+        record = load_record(authority.folder, authority.timestamp_url)
+        record.succeeded(authority.clock(), trusted=finding.stamp_trusted).save(authority.folder)
+    return SignedFile(manifest=manifest, timestamped=timestamped, notes=tuple(notes))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Work:
+    """One file to sign."""
+
+    origin: Origin
+    source: Path
+    target: Path
+    mime: str
+    anchors: Anchors
+
+
+def _stamped_if_possible(work: _Work, authority: Authority, credential: Credential) -> tuple[bytes, list[str]]:
+    """Sign with a time stamp where one is set and to be had; the manifest, and notes."""
+    url = authority.timestamp_url
+    if url is None:
+        return _sign_once(work, credential, None)
+    record, now = load_record(authority.folder, url), authority.clock()
+    if record.rests(now):
+        manifest, notes = _sign_once(work, credential, None)
+        return manifest, [*notes, _unstamped(record)]
+    try:
+        return _sign_once(work, credential, url)
+    except c2pa.C2paError as error:
+        record = record.failed(now, str(error))
+    # What failed is the stamp only if all goes well without one.
+    manifest, notes = _sign_once(work, credential, None)
+    record.save(authority.folder)
+    return manifest, [*notes, _unstamped(record)]
+
+
+def _unstamped(record: StampRecord) -> str:
+    minutes = int(RETRY_AFTER.total_seconds() // 60)
+    return (
+        f"Signed without a time stamp: {record.url} failed ({record.reason}). "
+        f"It is asked again {minutes} minutes after a failure; until then the ledger alone keeps the time."
+    )
+
+
+def _sign_once(work: _Work, credential: Credential, timestamp_url: str | None) -> tuple[bytes, list[str]]:
+    """The manifest of the file now at the target, and notes.
+
+    Raises Refused, OSError, and, where there is a `timestamp_url`, C2paError, for it may be the stamp that failed.
+    """
+    context = work.anchors.context()
+    bare = _without_credentials(work.origin, context)
+    notes = [f"The credentials of source {index + 1} cannot be read and were not kept." for index in bare]
+    with ExitStack() as stack:
+        source = stack.enter_context(work.source.open("rb"))
+        target = _Target(stack.enter_context(work.target.open("w+b")))
+        try:
+            builder = stack.enter_context(c2pa.Builder(definition(work.origin, work.mime, bare), context))
+            for index, each in enumerate(work.origin.sources):
+                if index not in bare:
+                    with _opened(each) as stream:
+                        builder.add_ingredient(ingredient(work.origin, index), each.mime, stream)
+            with credential.signer(timestamp_url) as signer:
+                return builder.sign(signer, work.mime, source, target), notes
+        except c2pa.C2paError as error:
+            if target.failure is not None:
+                raise target.failure from error
+            if timestamp_url is not None:
+                raise
+            raise Refused(
+                f"The file could not be signed: {error}.", hint="Nothing leaves here without its credentials."
+            ) from error
+
+
+def _without_credentials(origin: Origin, context: c2pa.Context) -> list[int]:
+    """The sources that the library cannot take in: damaged files, or damaged manifests in them."""
+    found = []
+    for index, source in enumerate(origin.sources):
+        with _opened(source) as stream, c2pa.Builder({}, context) as builder:
+            try:
+                builder.add_ingredient(ingredient(origin, index), source.mime, stream)
+            except c2pa.C2paError:
+                found.append(index)
+    return found
+
+
+@contextmanager
+def _opened(source: Source) -> Iterator[BinaryIO]:
+    """A source's bytes; raises BadMedia where its file is gone."""
+    if isinstance(source.content, bytes):
+        yield io.BytesIO(source.content)
+        return
+    try:
+        stream = source.content.open("rb")
+    except OSError as error:
+        raise BadMedia(f"{source.content} cannot be read ({error.strerror}).") from error
+    with stream:
+        yield stream
+
+
+def _read_back(work: _Work) -> CredentialFinding:
+    """What a reader finds in the signed file; raises Refused unless it is all that was meant."""
+    finding = read(work.target, work.mime, work.anchors)
+    if finding.state != "trusted" or finding.id != work.origin.id:
+        problems = ", ".join(finding.problems) or finding.state
+        raise Refused(f"The signed file fails its own check: {problems}.", hint="Is this machine's clock right?")
+    return finding
+
+
+class _Target:
+    """The file that the library writes to, remembering a failure that would not come back through it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.failure: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        """Write; an error is kept and raised."""
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.failure = error
+            raise
+
+    def flush(self) -> None:
+        """Flush; an error is kept and raised."""
+        try:
+            self._file.flush()
+        except OSError as error:
+            self.failure = error
+            raise
+
+    def read(self, size: int = -1) -> bytes:
+        """Read."""
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Seek."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Tell."""
+        return self._file.tell()

@@ -1,0 +1,118 @@
+"""The review queue: what the safety policy held, and what a person decided about it."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from hibari.errors import InvalidRequest
+from hibari.provenance.ids import GenerationId
+from hibari.store import Store, tables
+
+Decision = Literal["allowed", "refused"]
+ReviewState = Literal["waiting", "allowed", "refused"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldItem:
+    """A request held before its generation (`file` is None), or a file held after it.
+
+    `id` is the id that the generation has or will have. `file` is relative to the data folder. `reviewer`,
+    `decided_at` and `decision_reason` are None while it waits.
+    """
+
+    id: GenerationId
+    created_at: datetime
+    user: str
+    stage: str
+    request: dict[str, Any]
+    categories: dict[str, float]
+    reason: str
+    file: str | None = None
+    state: ReviewState = "waiting"
+    reviewer: str | None = None
+    decided_at: datetime | None = None
+    decision_reason: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The item as plain values, for JSON."""
+        moments = {"created_at": self.created_at.isoformat()}
+        if self.decided_at is not None:
+            moments["decided_at"] = self.decided_at.isoformat()
+        return vars(self) | {"id": str(self.id)} | moments
+
+
+class Reviews:
+    """The held items of a store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def hold(self, item: HeldItem) -> None:
+        """Put a request into the queue; a finished file comes in with its entry (`Ledger.record`)."""
+        with self._store.writing() as connection:
+            write_item(connection, item)
+
+    def find(self, generation: GenerationId) -> HeldItem | None:
+        """The item of that id; raises StoreError."""
+        with self._store.reading() as connection:
+            row = _row(connection, generation)
+        return item_of(row) if row is not None else None
+
+    def waiting(self, limit: int = 100) -> list[HeldItem]:
+        """The items that nobody decided yet, oldest first; raises StoreError."""
+        table = tables.held_items
+        query = select(table).where(table.c.state == "waiting").order_by(table.c.created_at, table.c.generation_id)
+        with self._store.reading() as connection:
+            return [item_of(row) for row in connection.execute(query.limit(limit))]
+
+    def decide(self, generation: GenerationId, decision: Decision, *, reviewer: str, reason: str) -> HeldItem:
+        """Decide a waiting item, once, and with it the state of its generation where that is recorded.
+
+        Raises InvalidRequest where it is not held or decided already, by whomever; StoreError.
+        """
+        assert decision in ("allowed", "refused"), decision
+        for option, text in (("reviewer", reviewer), ("reason", reason)):
+            if not text.strip():
+                raise InvalidRequest("it is empty.", option=option, hint="A decision has a reviewer and a reason.")
+        table, entries = tables.held_items, tables.generations
+        decided = {"state": decision, "reviewer": reviewer, "decided_at": datetime.now(UTC), "decision_reason": reason}
+        with self._store.writing() as connection:
+            waiting = update(table).where(table.c.generation_id == generation.value, table.c.state == "waiting")
+            if connection.execute(waiting.values(decided)).rowcount != 1:
+                raise _undecidable(connection, generation)
+            state = "delivered" if decision == "allowed" else "refused"
+            connection.execute(update(entries).where(entries.c.id == generation.value).values(state=state))
+            row = _row(connection, generation)
+        assert row is not None
+        return item_of(row)
+
+
+def write_item(connection: Connection, item: HeldItem) -> None:
+    """Insert an item into the queue."""
+    assert item.state == "waiting" and item.reviewer is None, item
+    values = vars(item) | {"generation_id": item.id.value, "user_name": item.user}
+    connection.execute(insert(tables.held_items).values({column: values[column] for column in _COLUMNS}))
+
+
+def item_of(row: Row[Any]) -> HeldItem:
+    """A row of `held_items` as a record."""
+    values = row._asdict()
+    return HeldItem(id=GenerationId(values.pop("generation_id")), user=values.pop("user_name"), **values)
+
+
+_COLUMNS = tables.held_items.columns.keys()
+
+
+def _row(connection: Connection, generation: GenerationId) -> Row[Any] | None:
+    table = tables.held_items
+    return connection.execute(select(table).where(table.c.generation_id == generation.value)).first()
+
+
+def _undecidable(connection: Connection, generation: GenerationId) -> InvalidRequest:
+    row = _row(connection, generation)
+    if row is None:
+        return InvalidRequest(f"{generation} is not held.", option="id", hint="`hibari review list` shows what is.")
+    by = f" by {row.reviewer}" if row.reviewer else ""
+    return InvalidRequest(f"{generation} was {row.state}{by} already: {row.decision_reason}", option="id")

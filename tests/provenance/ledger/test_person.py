@@ -1,0 +1,116 @@
+"""A person gets everything that is kept of them, and can have it erased; marks stay verifiable. About 2 seconds."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from hibari.provenance.fingerprint import FingerprintIndex
+from hibari.provenance.ids import GenerationId
+from hibari.provenance.ledger import Ledger, Reviews, Screening
+from hibari.store import Store, tables
+from ledger_entries import entry, frame_hash, held_item
+
+ANNS = {"prompt": "a lark of ann climbs", "file name": "anns garden.png", "consent": '"by": "ann"', "held": "of ann is"}
+ELSEWHERE = {"user_name", "generation_id", "position"}  # columns that an export does not repeat in each part
+ONLY_INSIDE = {"fingerprint_state"}
+
+
+@pytest.fixture
+def full(store: Store) -> Ledger:
+    """A ledger in which every table has something of ann's and of bob's."""
+    ledger, reviews = Ledger(store), Reviews(store)
+    ledger.record(entry(1), [frame_hash(1), frame_hash(2, 0.5, "quality")])
+    ledger.record(entry(2, user="bob"), [frame_hash(3)])
+    ledger.record(entry(3, user="bob", replay_of=GenerationId(1)))
+    ledger.record(entry(4, state="held"), [frame_hash(4)], held_item(4))
+    reviews.hold(held_item(5, user="bob", file=None))
+    reviews.decide(GenerationId(5), "refused", reviewer="ann", reason="no")
+    refused = Screening(stage="prompt", action="refuse", categories={"hate": 0.9}, reason="a rule")
+    for number, user in ((6, "ann"), (7, "bob")):
+        ledger.record_refusal(GenerationId(number), user, datetime(2026, 11, 22, tzinfo=UTC), [refused])
+    return ledger
+
+
+def dump(store: Store) -> dict[str, list[dict[str, Any]]]:
+    with store.reading() as connection:
+        return {
+            table.name: [row._asdict() for row in connection.execute(select(table).order_by(*table.primary_key))]
+            for table in tables.METADATA.sorted_tables
+        }
+
+
+def keys_of(value: Any) -> set[str]:
+    if isinstance(value, dict):
+        return set(value).union(*map(keys_of, value.values()))
+    return set().union(*map(keys_of, value)) if isinstance(value, list) else set()
+
+
+def test_an_export_is_one_document_of_everything(full: Ledger) -> None:
+    document = full.export("ann")
+    text = json.dumps(document, ensure_ascii=False)
+    assert all(part in text for part in ANNS.values())
+    assert "bob" not in text
+    assert [each["id"] for each in document["generations"]] == ["hbr_0000000001", "hbr_0000000004"]
+    first = document["generations"][0]
+    assert [each["bits"] for each in first["fingerprints"]] == ["01" * 32, "02" * 32]
+    assert first["manifest"] == "AP9qdW1iAQ==" and len(first["sources"]) == 2 and len(first["screenings"]) == 2
+    assert [each["reason"] for each in document["refusals"]] == ["a rule"]
+    assert [each["file"] for each in document["held_items"]] == ["held/4.mp4"]
+    assert [(each["id"], each["state"]) for each in document["decisions"]] == [("hbr_0000000005", "refused")]
+    named = keys_of(document) | {"data", "width", "height"}  # "manifest" and "size" there
+    for table in tables.METADATA.sorted_tables:
+        if table.name not in ONLY_INSIDE:
+            assert set(table.columns.keys()) - ELSEWHERE <= named, table.name
+
+
+def test_an_erasure_takes_what_names_the_person_and_leaves_what_verifies(full: Ledger, store: Store) -> None:
+    before = {number: full.find(GenerationId(number)) for number in (1, 2, 3, 4)}
+    bobs = full.export("bob")
+    done = full.erase("ann")
+    assert done.generations == (GenerationId(1), GenerationId(4))
+    assert (done.held_items, done.screenings, done.fingerprints) == (1, 5, 3)
+    assert done.files == ("held/4.mp4",)
+    for number in (1, 4):
+        was, now = before[number], full.find(GenerationId(number))
+        assert was is not None and now is not None and now.erased_at is not None
+        assert (now.user, now.request, now.seed, now.sources, now.screenings) == (None, None, None, (), ())
+        for kept in ("id", "created_at", "model", "revision", "watermark_key", "manifest", "making", "delivery"):
+            assert getattr(now, kept) == getattr(was, kept)
+        assert now.state == ("delivered" if number == 1 else "refused"), "what was held never leaves"
+    assert full.replays_of(GenerationId(1)) == (GenerationId(3),)
+    assert len(full.issued_ids()) == 4
+    assert "ann" not in json.dumps(dump(store), default=repr)
+    after = full.export("bob")
+    assert {**after, "exported_at": ""} == {**bobs, "exported_at": ""}
+    assert not any(part for name, part in full.export("ann").items() if name not in ("user", "exported_at"))
+    again = full.erase("ann")
+    assert again.generations == () and again.fingerprints == 0
+
+
+def test_erased_bytes_are_gone_from_the_disk(tmp_path: Path) -> None:
+    saved = tmp_path / "fingerprints.npz"
+    with Store.open(tmp_path / "a.db") as store:
+        ledger, words = Ledger(store, saved), b"a lark of ann climbs"
+        ledger.record(entry(1), [frame_hash(7)])
+        ledger.record(entry(2, user="bob"), [frame_hash(9)])
+        FingerprintIndex.open(store, saved)
+
+        def seen(what: bytes) -> bool:
+            return any(what in path.read_bytes() for path in tmp_path.iterdir())
+
+        assert seen(words) and seen(b"\x07" * 32)
+        assert ledger.erase("ann").scrubbed
+        assert not seen(words) and not seen(b"\x07" * 32) and seen(b"of bob climbs")
+        assert len(FingerprintIndex.open(store, saved)) == 1
+
+
+def test_a_reader_of_the_old_state_is_said_to_keep_traces(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "a.db", timeout_s=0.05) as store:
+        Ledger(store).record(entry(1))
+        with store.reading() as reader:
+            reader.execute(select(tables.generations)).all()
+            assert not Ledger(store).erase("ann").scrubbed
