@@ -145,15 +145,17 @@ def false_positives(given: argparse.Namespace) -> None:
         print(
             f"window {index}: {sizes[1]}x{sizes[0]}, {len(lattices)} lattices, highest {max(highest):.2f}", flush=True
         )
-    place, scale = gumbel(np.array(nearest))
-    # From 10,000 ids to a million the extremes move up by the tail's scale times ln 100.
-    million = place + scale * math.log(1e6 / ISSUED)
-    needed = math.sqrt(2 * math.log(2 * READ * 1e6 / claims.RATE))
+    # Half the square of a normal statistic falls off exponentially, so its extremes have a Gumbel's tail with a scale
+    # of 1; going from 10,000 ids to a million moves them up by that scale times ln 100.
+    place, scale = gumbel(np.square(nearest) / 2)
+    needed = math.log(2 * READ * 1e6 / claims.RATE)
     facts: dict[str, Any] = {
-        "pilots, Gumbel place and scale": "{:.3f} {:.3f}".format(*gumbel(np.array(highest))),
-        "best of the issued ids, Gumbel place and scale": f"{place:.3f} {scale:.3f}",
-        "z that a claim among a million ids needs": needed,
-        "share of searches over it, by the fit": -math.expm1(-math.exp(-(needed - million) / scale)),
+        "pilots' z^2/2, Gumbel place and scale": "{:.2f} {:.2f}".format(*gumbel(np.square(highest) / 2)),
+        "issued ids' z^2/2, Gumbel place and scale": f"{place:.2f} {scale:.2f}",
+        "z that a claim among a million ids needs": math.sqrt(2 * needed),
+        "share of readings over it, by the fit": -math.expm1(
+            -math.exp(-(needed - place - scale * math.log(1e6 / ISSUED)) / scale)
+        ),
         "share of searches over it, by the bound": claims.RATE,
         "took, s": time.perf_counter() - start,
     }

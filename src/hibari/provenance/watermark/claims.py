@@ -18,9 +18,10 @@ class MarkFinding:
 
     `exact`: the id came out of the frames alone, its checksum holds. Otherwise a found id is the one among the issued
     ids that agrees best. `z` is the pilots' statistic and `id_z` the id's, both in standard deviations of chance, for
-    the best that was seen; `false_positive_rate` bounds the share of searches without a mark that would end in so
-    strong a claim (1 where none is made). `scale` is the file's size over the size that was marked (of which a short
-    side of more than 480 pixels counts as 480), `angle` its turn in degrees, `flipped` whether it is mirrored.
+    the best that was seen (where nothing is found: of the issued ids). `false_positive_rate` bounds the share of
+    searches without a mark that would end in so strong a claim (1 where none is made). `scale` is the file's size over
+    the size that was marked (of which a short side of more than 480 pixels counts as 480), `angle` its turn in degrees,
+    `flipped` whether it is mirrored.
     """
 
     found: bool
