@@ -9,9 +9,10 @@ Frame = np.ndarray  # uint8 (height, width, 3)
 def cover_box(source: tuple[int, int], target: tuple[int, int]) -> tuple[float, float, float, float]:
     """The largest centred box of `source` (width, height) that has `target`'s shape: left, top, right, bottom."""
     scale = max(target[0] / source[0], target[1] / source[1])
-    width, height = target[0] / scale, target[1] / scale
+    # Rounding must not carry the box over an edge by the last bit.
+    width, height = min(target[0] / scale, source[0]), min(target[1] / scale, source[1])
     left, top = (source[0] - width) / 2, (source[1] - height) / 2
-    return left, top, left + width, top + height
+    return left, top, min(left + width, source[0]), min(top + height, source[1])
 
 
 def fit(frame: Frame, width: int, height: int) -> Frame:
