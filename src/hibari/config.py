@@ -32,7 +32,10 @@ _PREFIX = "HIBARI_"
 class Settings:
     """Where things lie and what computes. Checked once, here; raises InvalidRequest.
 
-    `threads=0` leaves the number of threads to torch.
+    `threads=0` leaves the number of threads to torch. `user` is whose generations these are (as the operating
+    system names them by default), `database` the ledger's (a file in the data folder by default, or postgresql://...),
+    `policy` the safety policy's file, `label` the visible label ("on", "off"). The last five say who signs: see
+    `provenance.credentials.authority`.
     """
 
     home: Path
@@ -40,6 +43,15 @@ class Settings:
     device: str = "auto"
     dtype: str = "auto"
     threads: int = 0
+    user: str | None = None
+    database: str | None = None
+    policy: Path | None = None
+    label: str = "on"
+    certificate: Path | None = None
+    private_key: Path | None = None
+    timestamp_url: str | None = None
+    timestamp_root: Path | None = None
+    organisation: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "home", Path(self.home).expanduser().absolute())
@@ -56,6 +68,11 @@ class Settings:
             raise InvalidRequest(
                 f"{self.threads} is not allowed.", option="threads", hint=f"Give 0 (automatic) to {MAX_THREADS}."
             )
+        if self.label not in ("on", "off"):
+            raise InvalidRequest(f"{self.label!r} is not a label.", option="label", hint="Allowed: on, off.")
+        for name in ("policy", "certificate", "private_key", "timestamp_root"):
+            if (path := getattr(self, name)) is not None:
+                object.__setattr__(self, name, Path(path).expanduser().absolute())
 
     @classmethod
     def load(cls, **given: str | Path | int | None) -> Self:

@@ -6,9 +6,11 @@ HibariError                      anything below; `hint` says what to do, `option
 ├── BadWeights                   a weights folder is missing, truncated, or of another architecture
 ├── BadMedia                     a picture or video cannot be read, or a suffix cannot be written
 ├── OutputError                  a result cannot be written (no permission, no room)
+├── StoreError                   the database cannot be opened, read or written
 ├── MissingDependency            an optional package or data pack is not installed
 ├── TrainingError                a recipe, checkpoint or data set does not fit
 ├── Refused                      a safety or provenance part said no, or could not run
+├── Held                         a request waits for a reviewer
 └── Cancelled                    the caller asked to stop
 
 Our own invariants are `assert`s; these classes are for what a person can put right.
@@ -51,6 +53,10 @@ class OutputError(HibariError):
     """A result cannot be written: no permission, no such folder, no room."""
 
 
+class StoreError(HibariError):
+    """The database cannot be opened, read or written; nothing was half-written."""
+
+
 class MissingDependency(HibariError):
     """An optional package or data pack that this verb needs is not installed."""
 
@@ -61,6 +67,10 @@ class TrainingError(HibariError):
 
 class Refused(HibariError):
     """A safety or provenance part said no, or could not run."""
+
+
+class Held(HibariError):
+    """A request was put into the review queue; its message names the id that it waits under."""
 
 
 class Cancelled(HibariError):

@@ -52,12 +52,16 @@ def _shown(given: object) -> str:
     return repr(text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "...")
 
 
+CONSENT = ("adults", "minors", "nobody")
+
+
 @dataclass(frozen=True, kw_only=True)
 class GenerationRequest:
     """A video or a picture to be made. `None` leaves a setting to the model.
 
     `seconds=0` asks for a single picture. `size` takes "WxH" as well as a Size. `image` is the
-    start frame, and `strength` says how freely it is redrawn: 0 keeps it, 1 forgets it.
+    start frame, and `strength` says how freely it is redrawn: 0 keeps it, 1 forgets it. `consent`
+    attests about the people in it: "adults" who agreed, "minors" whose guardian agrees, or "nobody" who is real.
     Raises InvalidRequest, whose `option` is the field at fault.
     """
 
@@ -72,6 +76,7 @@ class GenerationRequest:
     guidance: float | None = None
     image: Path | None = None
     strength: float | None = None
+    consent: str | None = None
 
     def __post_init__(self) -> None:
         _check_prompt("prompt", self.prompt, required=True)
@@ -89,6 +94,12 @@ class GenerationRequest:
             if not isinstance(self.image, str | Path):
                 raise InvalidRequest(f"{_shown(self.image)} is not a file.", option="image")
             object.__setattr__(self, "image", Path(self.image))
+        if self.consent is not None and (self.consent not in CONSENT or self.image is None):
+            raise InvalidRequest(
+                f"{_shown(self.consent)} is not allowed.",
+                option="consent",
+                hint=f"With an image: {', '.join(CONSENT)}.",
+            )
         if self.strength is not None and self.image is None:
             raise InvalidRequest(
                 "there is nothing to redraw.", option="strength", hint="It needs an image (--image FILE)."

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,9 +20,10 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 def test_a_video_is_made_and_its_path_is_all_on_standard_output(run: Run, tmp_path: Path) -> None:
     done = run("generate", "a purple dragon", "-o", "a.mp4", "--seed", "3")
     assert (done.returncode, done.stdout) == (0, "a.mp4\n"), done.stderr
-    advice, closing = done.stderr.splitlines()
+    advice, closing, recorded = done.stderr.splitlines()
     assert "It knows octopus, fox" in advice
     assert closing.startswith("0.75 s of 192x128 at 12 fps by tiny (7), seed 3, in ")
+    assert re.fullmatch(r"signed · watermarked · recorded as hbr_[0-9a-z]{10}", recorded)
     assert os.listdir(tmp_path / "out") == ["a.mp4"]
 
 
@@ -70,13 +72,20 @@ def test_an_interruption_leaves_nothing(
         assert errors.splitlines()[-1] == "hibari: interrupted; nothing half-written is left."
 
 
-def test_a_full_disk(environment: dict[str, str], tmp_path: Path) -> None:
+def test_a_full_disk(run: Run, environment: dict[str, str], tmp_path: Path) -> None:
     """A limit on file sizes stands for the full disk: both refuse the write that goes too far."""
-    command = f"ulimit -f 8; exec {sys.executable} -m hibari generate 'a fox' --size 600x400 --seconds 2 -o a.mp4"
+    assert run("generate", "a fox", "-o", "first.png").returncode == 0, "the ledger's tables are there"
+    command = f"ulimit -f 64; exec {sys.executable} -m hibari generate 'a fox' --size 600x400 --seconds 2 -o a.mp4"
     done = subprocess.run(
-        ["bash", "-c", command], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+        ["bash", "-c", command],
+        env=environment,
+        cwd=tmp_path / "out",
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 2, done.stderr
     assert done.stderr.splitlines()[-1].startswith("hibari: -o: a.mp4: no room left on the disk.")
     assert "Traceback" not in done.stderr
-    assert os.listdir(tmp_path) == []
+    assert os.listdir(place) == ["first.png"]

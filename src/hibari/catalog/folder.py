@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -53,12 +53,12 @@ class Model:
         """The revision that the card states; for a folder without one, the sha256 of its transformer and VAE."""
         if self.card.revision != "unknown":
             return self.card.revision
-        digest = hashlib.sha256()
-        for path in self.files:
-            if path.parent.name != "text_encoder":
-                with path.open("rb") as file:
-                    digest.update(hashlib.file_digest(file, "sha256").digest())
-        return f"sha256:{digest.hexdigest()[:16]}"
+        return f"sha256:{_digest(path for path in self.files if path.parent.name != 'text_encoder')[:16]}"
+
+    @cached_property
+    def weights_sha256(self) -> str:
+        """The sha256 of the sha256 of every weights file, in order: these very weights, whatever the card says."""
+        return _digest(self.files)
 
 
 def open_folder(folder: Path, name: str = "") -> Model:
@@ -163,3 +163,11 @@ def _flow_shift(scheduler: dict[str, Any]) -> float:
         if isinstance(scheduler.get(key), int | float):
             return float(scheduler[key])
     return 1.0
+
+
+def _digest(files: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()

@@ -17,6 +17,9 @@ from hibari.errors import HibariError
 
 VERBS = {
     "generate": "Make a video, or a picture, from a sentence",
+    "verify": "Say whether a file was made here, and on what the answer rests",
+    "replay": "Make a recorded generation again, bit for bit",
+    "ledger": "List what was made here; export or erase a user's data",
     "models": "Say which models are here and what each can do",
     "doctor": "Look at this machine: what it can run, what is missing, what to do",
     "train": "Train a model by a recipe",

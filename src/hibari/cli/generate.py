@@ -4,7 +4,6 @@ import json
 import secrets
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,9 +11,10 @@ from typing import Annotated, Any
 import typer
 
 from hibari.cli.options import Home, Json, new_app
+from hibari.cli.progress import watcher
 from hibari.config import Settings
 from hibari.errors import InvalidRequest
-from hibari.produce import NO_SEED_ABOVE, Hibari, Job, OnProgress, Record
+from hibari.produce import NO_SEED_ABOVE, Hibari, Job, Record
 from hibari.request import GenerationRequest, seeds
 
 app = new_app()
@@ -40,6 +40,9 @@ def generate(
     end_image: Annotated[Path | None, typer.Option(help="End frame (not there yet).")] = None,
     video: Annotated[Path | None, typer.Option(help="Video to edit (not there yet).")] = None,
     strength: Annotated[float | None, typer.Option(help="How freely --image is redrawn, 0 to 1.")] = None,
+    consent: Annotated[
+        str | None, typer.Option(help="Who is in --image: adults who agreed, minors (guardian agrees), nobody real.")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
     dtype: Annotated[str | None, typer.Option(help="auto, float32, bfloat16 or float16.")] = None,
     from_file: Annotated[
@@ -67,6 +70,7 @@ def generate(
         "negative": negative,
         "image": image,
         "strength": strength,
+        "consent": consent,
     }
     shared = {name: value for name, value in shared.items() if value is not None}
     if from_file is None:
@@ -156,19 +160,10 @@ def _make(hibari: Hibari, jobs: list[Job], *, as_json: bool) -> None:
         print(f"hibari: {note}", file=sys.stderr)
     for number, job in enumerate(jobs, 1):
         title = job.model.name if len(jobs) == 1 else f"{job.model.name} {number}/{len(jobs)}"
-        with _watcher(title) as on_progress:
+        with watcher(title) as on_progress:
             record = hibari.generate(job, on_progress=on_progress)
         print(json.dumps(record.as_dict()) if as_json else record.path, flush=True)
         print(closing_line(record), file=sys.stderr)
-
-
-def _watcher(title: str) -> AbstractContextManager[OnProgress | None]:
-    """A progress bar where a person is watching; silence in a log."""
-    if not sys.stderr.isatty():
-        return nullcontext()
-    from hibari.cli.progress import bar
-
-    return bar(title)
 
 
 def closing_line(record: Record) -> str:
@@ -181,4 +176,6 @@ def closing_line(record: Record) -> str:
     )
     spent = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in record.seconds.items())
     total = sum(record.seconds.values())
-    return f"{what} by {record.model} ({record.revision}), seed {plan.seed}, in {total:.1f} s ({spent})"
+    made = f"{what} by {record.model} ({record.revision}), seed {plan.seed}, in {total:.1f} s ({spent})"
+    notes = "".join(f"\nhibari: {note}" for note in record.notes)
+    return f"{made}{notes}\nsigned · watermarked · recorded as {record.id}"

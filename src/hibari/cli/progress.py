@@ -1,7 +1,8 @@
 """The progress bar: one line on standard error that counts denoising steps, with the time left."""
 
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from rich.console import Console
 from rich.progress import BarColumn, ProgressColumn, Task, TextColumn
@@ -11,9 +12,11 @@ from rich.text import Text
 from hibari.produce import OnProgress, Progress
 
 STAGES = {
+    "screen": "screening the request",
     "load": "loading the model",
     "denoise": "denoising, step {done} of {total}",
-    "frames": "drawing, frame {done} of {total}",
+    "frames": "drawing and marking, frame {done} of {total}",
+    "sign": "signing and recording",
 }
 
 
@@ -27,13 +30,18 @@ class TimeLeft(ProgressColumn):
         return Text(f"{minutes}:{seconds:02} left", style="cyan")
 
 
+def watcher(title: str) -> AbstractContextManager[OnProgress | None]:
+    """A progress bar where a person is watching; silence in a log."""
+    return bar(title) if sys.stderr.isatty() else nullcontext()
+
+
 @contextmanager
 def bar(title: str) -> Iterator[OnProgress]:
     """A bar that goes when the block ends; the callback feeds it."""
     columns = (TextColumn("[bold]{task.fields[title]}"), BarColumn(bar_width=28), TextColumn("{task.description}"))
     with RichProgress(*columns, TimeLeft(), console=Console(stderr=True), transient=True) as rich:
-        task = rich.add_task(STAGES["load"], total=None, title=title)
-        stage = "load"
+        task = rich.add_task(STAGES["screen"], total=None, title=title)
+        stage = "screen"
 
         def show(progress: Progress) -> None:
             nonlocal stage
@@ -42,7 +50,7 @@ def bar(title: str) -> Iterator[OnProgress]:
             if progress.stage != stage:
                 stage = progress.stage
                 rich.reset(task, total=progress.total, description=words)
-            total = None if stage == "load" else progress.total
+            total = None if progress.total == 1 else progress.total
             rich.update(task, completed=progress.done, total=total, description=words)
 
         yield show

@@ -43,13 +43,13 @@ class MediaInfo:
 
 def probe(path: Path, limits: Limits = DEFAULT) -> MediaInfo:
     """What a picture or video is; raises BadMedia."""
-    with _reading(path, 0, limits) as (info, _):
+    with reading(path, 0, limits) as (info, _):
         return info
 
 
 def read_image(path: Path, limits: Limits = DEFAULT) -> Frame:
     """A picture's pixels, upright and on white where it is see-through; raises BadMedia, also for a video."""
-    with _reading(path, 1, limits) as (info, frames):
+    with reading(path, 1, limits) as (info, frames):
         if info.kind != "still":
             raise BadMedia(f"{path.name} is a video.", hint="A picture is wanted here: PNG, JPEG or WebP.")
         return next(frames)
@@ -57,13 +57,16 @@ def read_image(path: Path, limits: Limits = DEFAULT) -> Frame:
 
 def read_video(path: Path, max_frames: int, limits: Limits = DEFAULT) -> tuple[MediaInfo, list[Frame]]:
     """The first frames of a video (or the one of a picture), upright; raises BadMedia."""
-    with _reading(path, max_frames, limits) as (info, frames):
+    with reading(path, max_frames, limits) as (info, frames):
         return info, list(frames)
 
 
 @contextmanager
-def _reading(path: Path, max_frames: int, limits: Limits) -> Iterator[tuple[MediaInfo, Iterator[Frame]]]:
-    """The child's answer: what the file is, and its frames as they arrive."""
+def reading(path: Path, max_frames: int, limits: Limits) -> Iterator[tuple[MediaInfo, Iterator[Frame]]]:
+    """What a picture or video is, and its frames as they arrive, upright; both raise BadMedia.
+
+    For files that are too long to hold: the frames end with the block.
+    """
     if not path.is_file():
         raise BadMedia(f"{path}: no such file.", hint="Give a picture or a video.")
     task = asdict(limits) | {"path": str(path.absolute()), "frames": max_frames, "cpu": int(limits.seconds) + 1}

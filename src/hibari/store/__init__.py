@@ -4,7 +4,7 @@ SQLite unless a Postgres URL is given; the same tables and the same code. What t
 above: `provenance/ledger` writes and reads them.
 """
 
+from hibari.errors import StoreError
 from hibari.store.database import Store
-from hibari.store.faults import StoreError
 
 __all__ = ["Store", "StoreError"]

@@ -11,9 +11,9 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from hibari.errors import InvalidRequest, MissingDependency, OutputError
+from hibari.errors import InvalidRequest, MissingDependency, OutputError, StoreError
 from hibari.store import schema
-from hibari.store.faults import StoreError, translated
+from hibari.store.faults import translated
 
 _BEGIN = "hibari_begin"
 _SQLITE_WAYS = {"reading": {_BEGIN: "BEGIN"}, "writing": {_BEGIN: "BEGIN IMMEDIATE"}}

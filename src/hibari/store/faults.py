@@ -7,12 +7,7 @@ from contextlib import contextmanager
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
-from hibari.errors import HibariError
-
-
-class StoreError(HibariError):
-    """The database cannot be opened, read or written; nothing was half-written."""
-
+from hibari.errors import StoreError
 
 SQLITE = {  # primary result codes: https://sqlite.org/rescode.html
     sqlite3.SQLITE_BUSY: ("another process holds it locked", "Try again, or stop the process that holds it."),

@@ -7,7 +7,7 @@ from alembic.operations import Operations
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
-from hibari.store.faults import StoreError
+from hibari.errors import StoreError
 
 FOLDER = Path(__file__).parent / "migrations"
 VERSION_TABLE = "hibari_schema"  # a name of its own: other programs' alembic tables are not ours

@@ -33,7 +33,7 @@ def test_keys_are_for_their_owner_alone(tmp_path: Path) -> None:
 def test_what_is_open_to_others_is_refused(tmp_path: Path, name: str) -> None:
     KeyRing.open(tmp_path / "keys").current(NOVEMBER)
     (tmp_path / "keys" / name).chmod(0o755)
-    with pytest.raises(Refused, match=r"chmod 0[67]00"):
+    with pytest.raises(Refused, match=r"chmod [67]00"):
         KeyRing.open(tmp_path / "keys")
 
 

@@ -1,0 +1,101 @@
+"""`hibari ledger`: what was made here, and a person's rights to what is kept of it."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hibari.cli.options import Home, Json, new_app
+from hibari.config import Settings
+from hibari.errors import InvalidRequest
+from hibari.media.files import beside, check_writable
+from hibari.provenance.ids import GenerationId
+
+if TYPE_CHECKING:
+    from hibari.provenance.ledger import Entry, Ledger
+
+app = new_app()
+User = Annotated[str, typer.Argument(help="Whose data, as `hibari ledger list` names them.")]
+
+
+@app.callback()
+def ledger() -> None:
+    """What was made here: list it, look at one, export or erase a user's data."""
+
+
+@app.command("list")
+def list_entries(
+    user: Annotated[str | None, typer.Option(help="Of this user alone.")] = None,
+    limit: Annotated[int, typer.Option(help="How many, the newest first.")] = 20,
+    before: Annotated[str | None, typer.Option(help="The id that the page before ended with.")] = None,
+    as_json: Json = False,
+    home: Home = None,
+) -> int:
+    """The newest generations."""
+    last = GenerationId.parse(before) if before is not None else None
+    for entry in _open(home).list(user=user, limit=limit, before=last):
+        print(json.dumps(entry.as_dict()) if as_json else _line(entry))
+    return 0
+
+
+@app.command()
+def show(
+    id: Annotated[str, typer.Argument(help="An id such as hbr_7zk2m4q0xd.", metavar="ID")],
+    home: Home = None,
+) -> int:
+    """Everything that is recorded of one generation, as JSON."""
+    ledger, wanted = _open(home), GenerationId.parse(id)
+    entry = ledger.find(wanted)
+    if entry is None:
+        raise InvalidRequest(f"{wanted} is not recorded here.", option="id", hint="`hibari ledger list` shows what is.")
+    replays = [str(one) for one in ledger.replays_of(wanted)]
+    print(json.dumps(entry.as_dict() | {"replays": replays}, indent=2))
+    return 0
+
+
+@app.command()
+def export(
+    user: User,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="File to write; standard output without it.")
+    ] = None,
+    home: Home = None,
+) -> int:
+    """All that is kept of a user, as one JSON document."""
+    document = json.dumps(_open(home).export(user), indent=2)
+    if output is None:
+        print(document)
+        return 0
+    check_writable(output)
+    with beside(output) as partial:
+        partial.write_text(document + "\n", encoding="utf-8")
+    print(output)
+    return 0
+
+
+@app.command()
+def erase(
+    user: User,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it: there is no way back.")] = False,
+    home: Home = None,
+) -> int:
+    """Erase a user's prompts, requests, names and fingerprints. Marks stay verifiable; files are not touched."""
+    if not yes:
+        raise InvalidRequest("erasing cannot be undone.", option="yes", hint="Add --yes to do it.")
+    print(json.dumps(vars(_open(home).erase(user))))
+    return 0
+
+
+def _open(home: Path | None) -> "Ledger":
+    from hibari.provenance.ledger import Ledger
+    from hibari.provenance.places import INDEX, ledger_url
+    from hibari.store import Store
+
+    settings = Settings.load(home=home)
+    return Ledger(Store.open(ledger_url(settings)), settings.ensure_home() / INDEX)
+
+
+def _line(entry: "Entry") -> str:
+    asked = (entry.request or {}).get("prompt", "(erased)")
+    return f"{entry.id}  {entry.created_at:%Y-%m-%d %H:%M}  {entry.state:9}  {entry.user or '-':12}  {asked}"

@@ -1,0 +1,64 @@
+"""What is known of a finished file, as its maker hands it on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hibari.generate.plan import Plan
+from hibari.provenance.ids import GenerationId
+from hibari.request import GenerationRequest
+
+if TYPE_CHECKING:
+    from hibari.provenance.ledger import Making
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What was made, how, and how to make it again. Digests are of latents and of frames before marking."""
+
+    id: GenerationId
+    path: Path
+    request: GenerationRequest
+    plan: Plan
+    model: str
+    revision: str
+    making: "Making"
+    file_sha256: str
+    seconds: dict[str, float]
+    notes: tuple[str, ...] = ()
+    replay_of: GenerationId | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The record as plain values, for JSON."""
+        plan = self.plan
+        return {
+            "id": str(self.id),
+            "path": str(self.path),
+            **request_as_dict(self.request, plan),
+            "model": self.model,
+            "revision": self.revision,
+            "render_size": f"{plan.render.width}x{plan.render.height}",
+            "frames": len(plan.picks),
+            "solver": plan.solver,
+            **vars(self.making),
+            "file_sha256": self.file_sha256,
+            "seconds_spent": {stage: round(seconds, 3) for stage, seconds in self.seconds.items()},
+            "notes": [*plan.notes, *self.notes],
+            "replay_of": str(self.replay_of) if self.replay_of else None,
+        }
+
+
+def request_as_dict(request: GenerationRequest, plan: Plan) -> dict[str, Any]:
+    """A request with everything that its plan settled, so that it asks for the same again."""
+    return {
+        "prompt": request.prompt,
+        "negative": request.negative,
+        "image": str(request.image) if request.image else None,
+        "strength": request.strength,
+        "size": str(plan.delivered),
+        "seconds": plan.seconds,
+        "fps": plan.fps,
+        "seed": plan.seed,
+        "steps": plan.steps,
+        "guidance": plan.guidance,
+    }

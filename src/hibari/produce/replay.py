@@ -1,0 +1,51 @@
+"""A recorded generation made again, and whether it came out the same."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from hibari.errors import InvalidRequest
+from hibari.produce.record import Record
+from hibari.provenance.ledger import Entry, Making
+from hibari.request import GenerationRequest
+
+_KEPT = ("prompt", "negative", "strength", "size", "seconds", "fps", "seed", "steps", "guidance", "image")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replayed:
+    """The new record, and how the first was made."""
+
+    record: Record
+    making: Making
+
+    @property
+    def same(self) -> bool:
+        """Whether latents and frames before marking are the same, bit for bit."""
+        return (self.record.making.latents_sha256, self.record.making.frames_sha256) == (
+            self.making.latents_sha256,
+            self.making.frames_sha256,
+        )
+
+    @property
+    def why(self) -> str:
+        """What differs between the two makings besides the frames."""
+        then, now = self.making, self.record.making
+        differing = [
+            f"{name} {getattr(then, name)} then and {getattr(now, name)} now"
+            for name in ("device", "dtype", "threads")
+            if getattr(then, name) != getattr(now, name)
+        ]
+        return ", ".join(differing) or "the machine or its libraries differ"
+
+
+def request_of(entry: Entry) -> GenerationRequest:
+    """The request of an entry, with nothing left open; raises InvalidRequest where it or a source is gone."""
+    if entry.request is None:
+        raise InvalidRequest(f"the request of {entry.id} was erased.", option="id")
+    values = {name: entry.request[name] for name in _KEPT if entry.request[name] is not None}
+    if "image" in values:
+        image = Path(values["image"])
+        if not image.is_file() or hashlib.sha256(image.read_bytes()).hexdigest() != entry.sources[0].sha256:
+            raise InvalidRequest(f"the start image of {entry.id} is gone or another: {image}.", option="id")
+    return GenerationRequest(**values, model=entry.model)

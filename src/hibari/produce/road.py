@@ -1,0 +1,209 @@
+"""The walk from a job to its file: load, denoise, decode, and out through the door."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+from hibari import catalog
+from hibari.config import Settings
+from hibari.errors import Cancelled, InvalidRequest
+from hibari.media.files import beside
+from hibari.media.suffixes import format_of
+from hibari.produce.job import Job, prepare
+from hibari.produce.progress import OnProgress, Progress, Stopwatch
+from hibari.produce.record import Record
+from hibari.provenance.ids import GenerationId
+from hibari.request import GenerationRequest
+
+if TYPE_CHECKING:
+    # Even numpy waits until there are pixels: a refusal should come at once.
+    from hibari.generate.generator import Generator
+    from hibari.media.fit import Frame
+    from hibari.produce.door import Door, Passage
+    from hibari.produce.replay import Replayed
+
+
+class Hibari:
+    """A place that makes videos: settings, the door, and the model that was used last, kept for the next request."""
+
+    def __init__(self, settings: Settings | None = None, **given: str | Path | int) -> None:
+        """Settings as they are, or read from `given` (home, model, device, dtype, threads …) and the environment."""
+        if settings is not None and given:
+            raise InvalidRequest("settings are given twice.", option=next(iter(given)))
+        self.settings = settings or Settings.load(**given)
+        self._door: Door | None = None
+        self._loaded: tuple[Path, Generator] | None = None
+
+    @property
+    def door(self) -> "Door":
+        """What every file passes; opened on first use, and raises what keeps it shut."""
+        if self._door is None:
+            from hibari.produce.door import Door
+
+            self._door = Door.open(self.settings)
+        return self._door
+
+    def prepare(self, request: GenerationRequest, output: Path | str | None = None) -> Job:
+        """Everything that can be said about a request before torch is loaded; raises what is wrong with it."""
+        return prepare(request, output, self.settings)
+
+    def generate(
+        self,
+        request: GenerationRequest | Job,
+        *,
+        output: Path | str | None = None,
+        on_progress: OnProgress | None = None,
+        cancel: Event | None = None,
+    ) -> Record:
+        """Make a file and return its record; raises HibariError, and Cancelled once `cancel` is set.
+
+        `output` names the file (the suffix says video or still); without it a name is made from the prompt,
+        in the current folder. Nothing is left behind where this raises; where it raises Held, the request or the file
+        waits in the data folder for a reviewer.
+        """
+        job = request if isinstance(request, Job) else self.prepare(request, output)
+        return self._produce(job, on_progress, cancel)
+
+    def replay(
+        self, id: GenerationId, *, output: Path | str | None = None, on_progress: OnProgress | None = None
+    ) -> "Replayed":
+        """Make a recorded generation again, under an id of its own; raises InvalidRequest where that cannot be."""
+        from hibari.produce.replay import Replayed, request_of
+
+        entry = self.door.ledger.find(id)
+        if entry is None:
+            raise InvalidRequest(f"{id} is not recorded here.", option="id", hint="`hibari ledger list` shows what is.")
+        job = self.prepare(request_of(entry), output)
+        if job.model.revision != entry.revision:
+            raise InvalidRequest(
+                f"{id} was made by revision {entry.revision} of {entry.model}, and {job.model.revision} is here.",
+                option="id",
+                hint="Install that revision.",
+            )
+        return Replayed(record=self._produce(job, on_progress, None, replay_of=id), making=entry.making)
+
+    def _produce(
+        self,
+        job: Job,
+        on_progress: OnProgress | None,
+        cancel: Event | None,
+        replay_of: GenerationId | None = None,
+    ) -> Record:
+        from hibari.produce.door import Passage
+
+        watch = Stopwatch()
+        passage = Passage(door=self.door, job=job, watch=watch, replay_of=replay_of)
+        production = _Production(job, passage, watch, on_progress, cancel)
+        return production.run(self._generator)
+
+    def _generator(self, model: catalog.Model) -> "Generator":
+        """The model, loaded; the one before it is let go first."""
+        if self._loaded is None or self._loaded[0] != model.folder:
+            self._loaded = None
+            self._loaded = (model.folder, _load(model, self.settings))
+        return self._loaded[1]
+
+
+@dataclass
+class _Production:
+    """One job on its way."""
+
+    job: Job
+    passage: "Passage"
+    watch: Stopwatch
+    on_progress: OnProgress | None
+    cancel: Event | None
+    digest: Any = field(default_factory=hashlib.sha256)
+
+    def run(self, generator_of: Callable[[catalog.Model], "Generator"]) -> Record:
+        from hibari.provenance.ledger import Making
+
+        job, plan, passage = self.job, self.job.plan, self.passage
+        self._tell("screen", 0, 1)
+        passage.admit()
+        self._tell("screen", 1, 1)
+        self._tell("load", 0, 1)
+        with self.watch("load"):
+            generator = generator_of(job.model)
+        self._tell("load", 1, 1)
+        self._tell("denoise", 0, plan.steps)
+        with self.watch("denoise"):
+            latent = self._make_latent(generator)
+        with beside(job.target, keep=False) as unsigned:
+            with self.watch("encode"):
+                _encode(unsigned, job, passage.frames(self._delivered(generator.decode(latent))))
+            making = Making(
+                device=str(generator.device),
+                dtype=str(generator.dtype).removeprefix("torch."),
+                threads=generator.num_threads,
+                latents_sha256=hashlib.sha256(latent.cpu().numpy().tobytes()).hexdigest(),
+                frames_sha256=self.digest.hexdigest(),
+            )
+            self._tell("sign", 0, 1)
+            with beside(passage.place) as signed:
+                record = passage.release(unsigned, signed, making)
+        self._tell("sign", 1, 1)
+        return passage.hand_over(record)
+
+    def _make_latent(self, generator: "Generator") -> "Any":
+        from hibari.generate.conditions import KnownFrames
+        from hibari.generate.generator import Prompt
+
+        job, plan = self.job, self.job.plan
+        conditions = []
+        if job.start_frame is not None:
+            known = generator.encode_picture(job.start_frame)
+            conditions.append(KnownFrames(known, level=job.request.strength or 0.0))
+        prompt = Prompt(job.request.prompt, job.request.negative)
+        return generator.make_latent(plan, prompt, conditions, lambda done: self._tell("denoise", done, plan.steps))
+
+    def _delivered(self, rendered: Iterator["Frame"]) -> Iterator["Frame"]:
+        """The frames of the file before any mark, in order: picked, and brought to the delivered size."""
+        from hibari.media.fit import fit
+
+        plan, done = self.job.plan, 0
+        times_shown = Counter(plan.picks)
+        for index in range(plan.picks[-1] + 1):
+            with self.watch("decode"):
+                frame = next(rendered)
+                if not times_shown[index]:
+                    continue
+                frame = fit(frame, *plan.delivered)
+            for _ in range(times_shown[index]):
+                self.digest.update(frame.tobytes())
+                done += 1
+                self._tell("frames", done, len(plan.picks))
+                yield frame
+
+    def _tell(self, stage: str, done: int, total: int) -> None:
+        if self.cancel is not None and self.cancel.is_set():
+            raise Cancelled("stopped as asked.")
+        if self.on_progress is not None:
+            self.on_progress(Progress(stage=stage, done=done, total=total))
+
+
+def _load(model: catalog.Model, settings: Settings) -> "Generator":
+    """The one place where torch comes in for generating."""
+    import torch
+
+    from hibari.generate.generator import Generator
+    from hibari.machine import pick_device, pick_dtype
+
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    device = pick_device(settings.device)
+    return Generator.load(model, device, pick_dtype(settings.dtype, device))
+
+
+def _encode(path: Path, job: Job, frames: Iterator["Frame"]) -> None:
+    from hibari.media import encode
+
+    form = format_of(job.target)
+    if form.kind == "still":
+        encode.write_still(path, next(frames), form.encoder)
+    else:
+        encode.write_video(path, frames, job.plan.fps)

@@ -1,0 +1,13 @@
+"""Where in the data folder the records and keys lie."""
+
+from pathlib import Path
+
+from hibari.config import Settings
+
+INDEX, HELD, KEYS, CREDENTIALS = "fingerprints.index", "held", "keys", "credentials"
+_LEDGER = "ledger.sqlite3"
+
+
+def ledger_url(settings: Settings) -> str | Path:
+    """The ledger's database: as the settings say, else a file in the data folder."""
+    return settings.database or settings.home / _LEDGER

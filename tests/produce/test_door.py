@@ -1,0 +1,140 @@
+"""What every file passes: screened, marked, signed, recorded, or no file at all. About 20 seconds."""
+
+import os
+import re
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hibari.errors import Held, HibariError, InvalidRequest, Refused
+from hibari.media.decode import read_image
+from hibari.media.encode import write_video
+from hibari.produce import Hibari
+from hibari.provenance.ids import GenerationId
+from hibari.provenance.label import Label
+from hibari.provenance.verify import Verifier
+from hibari.request import GenerationRequest
+from hibari.safety.policy import SHIPPED
+
+
+@pytest.fixture(scope="module")
+def maker(home: Path) -> Hibari:
+    return Hibari(home=home, model="tiny", device="cpu", dtype="float32", user="ann")
+
+
+def ask(**fields: Any) -> GenerationRequest:
+    return GenerationRequest(**({"prompt": "an octopus drifts to the left", "seed": 4, "size": "480x320"} | fields))
+
+
+def own_home(home: Path, folder: Path) -> Path:
+    """A data folder of its own with the tiny model in it."""
+    folder.mkdir(mode=0o700)
+    (folder / "models").symlink_to(home / "models")
+    return folder
+
+
+def test_a_file_leaves_signed_marked_and_recorded(maker: Hibari, tmp_path: Path) -> None:
+    record = maker.generate(ask(), output=tmp_path / "a.mp4")
+    answer = Verifier.open(maker.settings).verify(tmp_path / "a.mp4")
+    assert (answer.made_here, answer.intact, answer.id) == (True, True, record.id)
+    assert answer.metadata.authentic and answer.watermark.found
+    assert answer.watermark.id == record.id.value
+    assert answer.entry is not None and answer.entry.user == "ann"
+    assert answer.entry.request is not None and answer.entry.request["prompt"] == "an octopus drifts to the left"
+    assert answer.entry.delivery.file_sha256 == record.file_sha256
+    assert [screening.action for screening in answer.entry.screenings] == ["allow"] * len(answer.entry.screenings)
+    data = (tmp_path / "a.mp4").read_bytes()
+    assert b"octopus" not in data and b"ann\x00" not in data
+
+
+def test_a_stripped_copy_leads_back(maker: Hibari, tmp_path: Path) -> None:
+    record = maker.generate(ask(seconds=0), output=tmp_path / "a.png")
+    Image.fromarray(read_image(tmp_path / "a.png")).save(tmp_path / "copy.png")
+    answer = Verifier.open(maker.settings).verify(tmp_path / "copy.png")
+    assert (answer.made_here, answer.intact, answer.id) == (True, False, record.id)
+    assert not answer.metadata.found
+    assert answer.recovered is not None and answer.recovered.id == record.id
+
+
+def test_a_foreign_file_is_nobodys(maker: Hibari, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (12, 64, 96, 3), np.uint8)
+    write_video(tmp_path / "a.mp4", iter(noise), 12)
+    answer = Verifier.open(maker.settings).verify(tmp_path / "a.mp4")
+    assert not answer.made_here and not answer.intact and answer.id is None
+
+
+def test_a_replay_is_the_same_and_has_its_own_id(maker: Hibari, tmp_path: Path) -> None:
+    first = maker.generate(ask(), output=tmp_path / "a.mp4")
+    replayed = maker.replay(first.id, output=tmp_path / "b.mp4")
+    assert replayed.same and replayed.record.id != first.id
+    entry = maker.door.ledger.find(replayed.record.id)
+    assert entry is not None and entry.replay_of == first.id
+    with pytest.raises(InvalidRequest, match="not recorded"):
+        maker.replay(GenerationId(1))
+
+
+def test_a_refused_prompt_says_why_and_is_recorded(maker: Hibari, tmp_path: Path) -> None:
+    with pytest.raises(Refused) as caught:
+        maker.generate(ask(prompt="a hostage is beheaded on camera"), output=tmp_path / "a.mp4")
+    assert caught.value.option == "prompt" and caught.value.hint
+    assert os.listdir(tmp_path) == []
+    kept = maker.door.ledger.export("ann")
+    assert any(refusal for refusal in kept["refusals"]), "what the policy said is kept"
+
+
+@pytest.mark.parametrize("part", ["watermark key", "signing key", "ledger"])
+def test_a_part_that_cannot_run_leaves_no_file(home: Path, tmp_path: Path, part: str) -> None:
+    house = own_home(home, tmp_path / "home")
+    out = tmp_path / "out"
+    out.mkdir()
+    Hibari(home=house, model="tiny").generate(ask(seconds=0), output=out / "a.png")
+    again = Hibari(home=house, model="tiny")
+    if part == "watermark key":
+        for path in (house / "keys").iterdir():
+            path.chmod(0o644)
+    elif part == "signing key":
+        for path in (house / "credentials").glob("*.pem"):
+            path.chmod(0o644)
+    else:
+        _ = again.door
+        with sqlite3.connect(house / "ledger.sqlite3") as connection:
+            connection.execute("DROP TABLE manifests")
+    with pytest.raises(HibariError):
+        again.generate(ask(seconds=0), output=out / "b.png")
+    assert os.listdir(out) == ["a.png"]
+
+
+def test_what_is_held_waits_in_the_data_folder(home: Path, tmp_path: Path) -> None:
+    house = own_home(home, tmp_path / "home")
+    out = tmp_path / "out"
+    out.mkdir()
+    maker = Hibari(home=house, model="tiny", policy=str(holding(tmp_path)))
+    with pytest.raises(Held) as caught:
+        maker.generate(ask(seconds=0), output=out / "a.png")
+    assert os.listdir(out) == []
+    (item,) = maker.door.reviews.waiting()
+    assert str(item.id) in caught.value.message
+    assert item.file is not None and (house / item.file).is_file()
+
+
+def holding(tmp_path: Path) -> Path:
+    """The shipped policy, but every frame is held."""
+    sections = SHIPPED.read_text().split("\n\n")
+    held = [re.sub(r"hold = [0-9.]+", "hold = 0.0001", one) if "[frames." in one else one for one in sections]
+    path = tmp_path / "policy.toml"
+    path.write_text("\n\n".join(held))
+    return path
+
+
+def test_the_label_can_be_left_out_and_nothing_else(home: Path) -> None:
+    grey = np.full((90, 160, 3), 100, np.uint8)
+    labelled = Label().draw(grey)
+    assert (labelled != grey).any() and (grey == 100).all()
+    assert (labelled[:45] == 100).all(), "the upper half is untouched"
+    assert Hibari(home=home, model="tiny", label="off").door.label is None
+    with pytest.raises(InvalidRequest):
+        Hibari(home=home, label="none")
