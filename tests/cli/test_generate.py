@@ -88,4 +88,4 @@ def test_a_full_disk(run: Run, environment: dict[str, str], tmp_path: Path) -> N
     assert done.returncode == 2, done.stderr
     assert done.stderr.splitlines()[-1].startswith("hibari: -o: a.mp4: no room left on the disk.")
     assert "Traceback" not in done.stderr
-    assert os.listdir(place) == ["first.png"]
+    assert os.listdir(tmp_path / "out") == ["first.png"]
