@@ -4,6 +4,7 @@ The environment is read here and nowhere else in the package but `train/mesh.py`
 one variable, `HIBARI_` and its name; an unknown `HIBARI_` variable is an error, not a shrug.
 """
 
+import getpass
 import os
 import re
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ DTYPES = {
 }
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]+)?")
 MAX_THREADS = 1024
+CHOICES = {"label": ("on", "off"), "region": ("none", "cn")}
 _PREFIX = "HIBARI_"
 
 
@@ -34,8 +36,11 @@ class Settings:
 
     `threads=0` leaves the number of threads to torch. `user` is whose generations these are (as the operating
     system names them by default), `database` the ledger's (a file in the data folder by default, or postgresql://...),
-    `policy` the safety policy's file, `label` the visible label ("on", "off"). The last five say who signs: see
-    `provenance.credentials.authority`.
+    `policy` the safety policy's file, `reviewers` the users who decide what it holds, with commas between (nobody: the
+    operating system's user), `label` the visible label ("on", "off"), `region` whose labelling rules hold on top of
+    what every file carries ("none", "cn": see `provenance.region`). The last six say who signs: a `certificate` with
+    its `private_key`, or with a `signer` written as "module:function" (see `provenance.credentials.signing`), or,
+    without them, an authority of this installation's own as `organisation`.
     """
 
     home: Path
@@ -46,9 +51,12 @@ class Settings:
     user: str | None = None
     database: str | None = None
     policy: Path | None = None
+    reviewers: str = ""
     label: str = "on"
+    region: str = "none"
     certificate: Path | None = None
     private_key: Path | None = None
+    signer: str | None = None
     timestamp_url: str | None = None
     timestamp_root: Path | None = None
     organisation: str | None = None
@@ -68,11 +76,65 @@ class Settings:
             raise InvalidRequest(
                 f"{self.threads} is not allowed.", option="threads", hint=f"Give 0 (automatic) to {MAX_THREADS}."
             )
-        if self.label not in ("on", "off"):
-            raise InvalidRequest(f"{self.label!r} is not a label.", option="label", hint="Allowed: on, off.")
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise InvalidRequest(
+                    f"{getattr(self, name)!r} is not a {name}.", option=name, hint=f"Allowed: {', '.join(allowed)}."
+                )
+        self._check_together()
         for name in ("policy", "certificate", "private_key", "timestamp_root"):
             if (path := getattr(self, name)) is not None:
                 object.__setattr__(self, name, Path(path).expanduser().absolute())
+
+    def _check_together(self) -> None:
+        """Raise InvalidRequest for settings that each are allowed and cannot take effect beside the others."""
+        wrong = [
+            (
+                self.region == "cn" and self.label == "off",
+                "label",
+                "The rules of region cn ask for a visible label.",
+                "Leave the label on, or the region at none.",
+            ),
+            (
+                self.region == "cn" and not (self.organisation or "").strip(),
+                "organisation",
+                "The rules of region cn put the provider's name, or its code, into every file.",
+                "Set organisation.",
+            ),
+            (
+                self.certificate is None and (self.private_key is not None or self.signer is not None),
+                "certificate",
+                "A signing key without its certificate.",
+                "Set certificate, or neither.",
+            ),
+            (
+                self.certificate is not None and (self.private_key is None) == (self.signer is None),
+                "certificate",
+                "A certificate signs with one key.",
+                "Set private_key (a file) or signer (module:function), and not both.",
+            ),
+            (
+                self.certificate is not None and self.organisation is not None and self.region == "none",
+                "organisation",
+                "A certificate of your own names its organisation itself.",
+                "Leave organisation out.",
+            ),
+            (
+                self.timestamp_root is not None and self.timestamp_url is None,
+                "timestamp_root",
+                "A time-stamp authority's root without its address.",
+                "Set timestamp_url too.",
+            ),
+            (
+                self.timestamp_url is not None and not self.timestamp_url.startswith(("http://", "https://")),
+                "timestamp_url",
+                f"{self.timestamp_url!r} is no address of a time-stamp authority.",
+                "It starts with http:// or https://.",
+            ),
+        ]
+        for is_so, option, message, hint in wrong:
+            if is_so:
+                raise InvalidRequest(message, option=option, hint=hint)
 
     @classmethod
     def load(cls, **given: str | Path | int | None) -> Self:
@@ -81,6 +143,16 @@ class Settings:
         values.update({name: value for name, value in given.items() if value is not None})
         values.setdefault("home", default_home())
         return cls(**values)  # type: ignore[arg-type]  # names are checked above and values in __post_init__
+
+    @property
+    def who(self) -> str:
+        """The user whose generations these are; raises InvalidRequest where the operating system names nobody."""
+        return self.user or operator()
+
+    @property
+    def reviewer_names(self) -> tuple[str, ...]:
+        """The users who may decide what is held; none where the setting is empty."""
+        return tuple(name for each in self.reviewers.split(",") if (name := each.strip()))
 
     @property
     def models_folder(self) -> Path:
@@ -114,6 +186,16 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, str | Path | int |
         elif text:
             values[name] = text
     return values
+
+
+def operator() -> str:
+    """The operating system's user who runs this; raises InvalidRequest where it has no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError) as error:  # a container's number without a name
+        raise InvalidRequest(
+            "The operating system has no name for you.", option="user", hint="Set HIBARI_USER."
+        ) from error
 
 
 def default_home() -> Path:

@@ -80,10 +80,18 @@ def erase(
     yes: Annotated[bool, typer.Option("--yes", help="Do it: there is no way back.")] = False,
     home: Home = None,
 ) -> int:
-    """Erase a user's prompts, requests, names and fingerprints. Marks stay verifiable; files are not touched."""
+    """Erase a user's prompts, requests, names, fingerprints and held files.
+
+    Marks stay verifiable; files that were handed over are not touched.
+    """
     if not yes:
         raise InvalidRequest("erasing cannot be undone.", option="yes", hint="Add --yes to do it.")
-    print(json.dumps(vars(_open(home).erase(user))))
+    from hibari.provenance.ledger import HeldFiles
+
+    ledger, files = _open(home), HeldFiles(Settings.load(home=home).home)
+    done = ledger.erase(user)
+    deleted = files.remove(done.files) + files.remove_refused(ledger)
+    print(json.dumps(done.as_dict() | {"files_deleted": deleted}))
     return 0
 
 

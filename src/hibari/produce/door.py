@@ -4,10 +4,9 @@
 that says no, or that cannot run, raises Refused; what is held for review goes to the data folder and not to its person.
 """
 
-import getpass
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
@@ -27,7 +26,7 @@ from hibari.provenance.credentials.manifest import Source as SignedSource
 from hibari.provenance.credentials.sign import SignedFile, sign
 from hibari.provenance.ids import GenerationId
 from hibari.provenance.label import Label
-from hibari.provenance.ledger import Delivery, Entry, HeldItem, Ledger, Making, Reviews, Screening, Source
+from hibari.provenance.ledger import Delivery, Entry, HeldItem, Ledger, Making, Reviews, Ruling, Screening, Source
 from hibari.provenance.places import CREDENTIALS, HELD, INDEX, KEYS, ledger_url
 from hibari.provenance.watermark.keys import KeyRing
 from hibari.safety import Policy, Verdict
@@ -74,7 +73,7 @@ class Door:
         store = Store.open(ledger_url(settings))
         return cls(
             home=home,
-            user=settings.user or getpass.getuser(),
+            user=settings.who,
             prompts=PromptScreen(policy, sentence_vectors(_sentence_encoder(settings))),
             frames=FrameScreen.load(policy, home / "safety"),
             faces=FaceFinder(),
@@ -86,9 +85,20 @@ class Door:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Allowance:
+    """A held request that a reviewer let through: what it was, and the word that is recorded with its file."""
+
+    item: HeldItem
+    ruling: Ruling
+
+
 @dataclass
 class Passage:
-    """One file on its way through the door."""
+    """One file on its way through the door. What was held and allowed goes under the id that it waited under.
+
+    An allowance opens the request's screens alone: its frames are held or refused like any others.
+    """
 
     door: Door
     job: Job
@@ -96,11 +106,20 @@ class Passage:
     id: GenerationId = field(default_factory=GenerationId.new)
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     screenings: list[Screening] = field(default_factory=list)
-    reviewed: bool = False
+    allowance: Allowance | None = None
     replay_of: GenerationId | None = None
     held: Verdict | None = None
     _kept: "list[Frame]" = field(default_factory=list)
     _attested: list[AttestationRecord] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.allowance is not None:
+            self.id = self.allowance.item.id
+
+    @property
+    def user(self) -> str:
+        """Whose file it is: an allowed request stays its person's, whoever makes it."""
+        return self.allowance.item.user if self.allowance else self.door.user
 
     def admit(self) -> None:
         """Screen the prompt, what it keeps away from, and the start image; raises Refused, or Held for a reviewer."""
@@ -114,8 +133,8 @@ class Passage:
             for stage, verdict in verdicts:
                 self._take(stage, verdict)
             held = [(stage, verdict) for stage, verdict in verdicts if verdict.action == "hold"]
-            if held and not self.reviewed:
-                self._queue(*held[0])
+            if held and self.allowance is None:
+                self._queue(held[0][0], _together([verdict for _, verdict in held]))
 
     def frames(self, delivered: "Iterator[Frame]") -> "Iterator[Frame]":
         """The frames as they go into the file: screened, kept for their fingerprint, labelled and marked."""
@@ -147,7 +166,7 @@ class Passage:
             signed = sign(self.door.authority, self._origin(), unsigned, place, format_of(self.job.target).mime)
         with self.watch("record"):
             entry = self._entry(place, making, signed)
-            self.door.ledger.record(entry, self._hashes(), self._held_item())
+            self.door.ledger.record(entry, self._hashes(), self._held_item(), self._ruling)
         return Record(
             id=self.id,
             path=self.job.target,
@@ -183,13 +202,14 @@ class Passage:
             verdict = self.door.frames.screen(frame[None])
             if verdict.action == "refuse":
                 self._take("frames", verdict)
-            if verdict.action == "hold" and not self.reviewed:
+            if verdict.action == "hold":
                 self.held = verdict if self.held is None else strictest([self.held, verdict])
 
     def _upload(self, image: Path) -> Verdict:
         frame, about = self.job.start_frame, self.job.request.consent
         assert frame is not None, "a job with an image has its start frame"
-        attestation = None if about is None else Attestation(about=about, user=self.door.user, at=self.started)
+        stated = self.started if self.allowance is None else self.allowance.item.created_at
+        attestation = None if about is None else Attestation(about=about, user=self.user, at=stated)
         screen = UploadScreen(self.door.prompts.policy, self.door.frames, self._attested.append, faces=self.door.faces)
         return screen.screen(frame[None], _sha256(image), attestation)
 
@@ -204,7 +224,7 @@ class Passage:
         """Note a verdict; raises Refused for one that refuses, which is recorded too."""
         self.screenings.append(_screening(stage, verdict))
         if verdict.action == "refuse":
-            self.door.ledger.record_refusal(self.id, self.door.user, self.started, self.screenings)
+            self.door.ledger.record_refusal(self.id, self.user, self.started, self.screenings, self._ruling)
             raise Refused(verdict.reason, option=_OPTIONS[stage], hint=verdict.advice)
 
     def _queue(self, stage: str, verdict: Verdict) -> None:
@@ -213,15 +233,19 @@ class Passage:
         raise self._waiting(stage, verdict)
 
     def _waiting(self, stage: str, verdict: Verdict) -> Held:
-        return Held(f"held for review as {self.id}: {verdict.reason}", option=_OPTIONS[stage], hint=verdict.advice)
+        return Held(
+            f"{verdict.reason} It waits as {self.id}.",
+            option=_OPTIONS[stage],
+            hint=f"{verdict.advice} Or let a reviewer decide: `hibari review list` shows what waits.",
+        )
 
     def _item(self, stage: str, verdict: Verdict, file: str | None) -> HeldItem:
         return HeldItem(
             id=self.id,
             created_at=self.started,
-            user=self.door.user,
+            user=self.user,
             stage=stage,
-            request=self._request(),
+            request=self._asked(),
             categories=verdict.categories,
             reason=verdict.reason,
             file=file,
@@ -234,6 +258,20 @@ class Passage:
 
     def _request(self) -> dict[str, Any]:
         return request_as_dict(self.job.request, self.job.plan) | {"output": self.job.target.name}
+
+    def _asked(self) -> dict[str, Any]:
+        """The request as a reviewer reads it, and as it is made once it is allowed."""
+        job, image = self.job, self.job.request.image
+        model = job.request.model or job.model.name
+        return self._request() | {
+            "model": str(Path(model).expanduser().absolute()) if "/" in model else model,
+            "image_sha256": _sha256(image) if image is not None else None,
+            "replay_of": str(self.replay_of) if self.replay_of else None,
+        }
+
+    @property
+    def _ruling(self) -> Ruling | None:
+        return self.allowance.ruling if self.allowance else None
 
     def _origin(self) -> Origin:
         plan: Plan = self.job.plan
@@ -262,7 +300,7 @@ class Passage:
         return Entry(
             id=self.id,
             created_at=self.started,
-            user=self.door.user,
+            user=self.user,
             request=self._request(),
             seed=plan.seed,
             model=job.model.name,
@@ -313,6 +351,13 @@ def _screening(stage: str, verdict: Verdict) -> Screening:
     return Screening(
         stage=stage, action=verdict.action, categories=verdict.categories, reason=verdict.reason, advice=verdict.advice
     )
+
+
+def _together(held: list[Verdict]) -> Verdict:
+    """One verdict of everything that holds a request, so that a reviewer reads it all."""
+    categories = {name: score for verdict in reversed(held) for name, score in verdict.categories.items()}
+    reason, advice = (" ".join(getattr(verdict, part) for verdict in held) for part in ("reason", "advice"))
+    return replace(held[0], categories=categories, reason=reason, advice=advice)
 
 
 def _sha256(path: Path) -> str:

@@ -53,7 +53,8 @@ def request_as_dict(request: GenerationRequest, plan: Plan) -> dict[str, Any]:
     return {
         "prompt": request.prompt,
         "negative": request.negative,
-        "image": str(request.image) if request.image else None,
+        "image": str(request.image.absolute()) if request.image else None,
+        "consent": request.consent,
         "strength": request.strength,
         "size": str(plan.delivered),
         "seconds": plan.seconds,

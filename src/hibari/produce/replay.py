@@ -3,13 +3,15 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hibari.errors import InvalidRequest
 from hibari.produce.record import Record
+from hibari.provenance.ids import GenerationId
 from hibari.provenance.ledger import Entry, Making
 from hibari.request import GenerationRequest
 
-_KEPT = ("prompt", "negative", "strength", "size", "seconds", "fps", "seed", "steps", "guidance", "image")
+_KEPT = ("prompt", "negative", "strength", "size", "seconds", "fps", "seed", "steps", "guidance", "image", "consent")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +45,17 @@ def request_of(entry: Entry) -> GenerationRequest:
     """The request of an entry, with nothing left open; raises InvalidRequest where it or a source is gone."""
     if entry.request is None:
         raise InvalidRequest(f"the request of {entry.id} was erased.", option="id")
-    values = {name: entry.request[name] for name in _KEPT if entry.request[name] is not None}
-    if "image" in values:
-        image = Path(values["image"])
-        if not image.is_file() or hashlib.sha256(image.read_bytes()).hexdigest() != entry.sources[0].sha256:
-            raise InvalidRequest(f"the start image of {entry.id} is gone or another: {image}.", option="id")
-    return GenerationRequest(**values, model=entry.model)
+    image_sha256 = entry.sources[0].sha256 if entry.sources else None
+    return asked_again(entry.id, entry.request, entry.model, image_sha256)
+
+
+def asked_again(
+    id: GenerationId, values: dict[str, Any], model: str | None, image_sha256: str | None
+) -> GenerationRequest:
+    """A request as it was kept; raises InvalidRequest where its start image is gone or another by now."""
+    kept = {name: values[name] for name in _KEPT if values[name] is not None}
+    if "image" in kept:
+        image = Path(kept["image"])
+        if not image.is_file() or hashlib.sha256(image.read_bytes()).hexdigest() != image_sha256:
+            raise InvalidRequest(f"the start image of {id} is gone or another: {image}.", option="id")
+    return GenerationRequest(**kept, model=model)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     # Even numpy waits until there are pixels: a refusal should come at once.
     from hibari.generate.generator import Generator
     from hibari.media.fit import Frame
-    from hibari.produce.door import Door, Passage
+    from hibari.produce.door import Allowance, Door, Passage
     from hibari.produce.replay import Replayed
 
 
@@ -86,17 +86,31 @@ class Hibari:
             )
         return Replayed(record=self._produce(job, on_progress, None, replay_of=id), making=entry.making)
 
+    def make_allowed(
+        self, allowance: "Allowance", *, output: Path | str, on_progress: OnProgress | None = None
+    ) -> Record:
+        """Make a held request under the id that it waited under; `produce.review` sees to who may allow it.
+
+        Raises as `generate` does: Held again where its frames are held. The decision is recorded with what is made,
+        or with what the screens refuse; where anything else fails, the request waits as before.
+        """
+        from hibari.produce.review import replay_of, request_of
+
+        job = self.prepare(request_of(allowance.item, self.settings), output)
+        return self._produce(job, on_progress, None, replay_of=replay_of(allowance.item), allowance=allowance)
+
     def _produce(
         self,
         job: Job,
         on_progress: OnProgress | None,
         cancel: Event | None,
         replay_of: GenerationId | None = None,
+        allowance: "Allowance | None" = None,
     ) -> Record:
         from hibari.produce.door import Passage
 
         watch = Stopwatch()
-        passage = Passage(door=self.door, job=job, watch=watch, replay_of=replay_of)
+        passage = Passage(door=self.door, job=job, watch=watch, replay_of=replay_of, allowance=allowance)
         production = _Production(job, passage, watch, on_progress, cancel)
         return production.run(self._generator)
 

@@ -140,7 +140,7 @@ held_items = Table(
     _id("generation_id", primary_key=True, autoincrement=False),
     Column("created_at", Moment, nullable=False),
     Column("user_name", Text),
-    Column("stage", Text, nullable=False),
+    Column("stage", Text, primary_key=True),
     Column("request", DOCUMENT),
     Column("categories", DOCUMENT, nullable=False),
     Column("reason", Text, nullable=False),
@@ -153,7 +153,7 @@ held_items = Table(
     Index(None, "user_name"),
     Index(None, "reviewer"),
 )
-"""The review queue: requests before, and files after, their generation."""
+"""The review queue: requests before, and files after, their generation; one id can be in it for both."""
 
 fingerprints = Table(
     "fingerprints",

@@ -10,7 +10,7 @@ from sqlalchemy import func, select, text
 
 from hibari.errors import InvalidRequest
 from hibari.provenance.ids import GenerationId
-from hibari.provenance.ledger import Ledger, Reviews, Screening
+from hibari.provenance.ledger import Ledger, Reviews, Ruling, Screening
 from hibari.store import Store, StoreError, tables
 from ledger_entries import START, digest, entry, frame_hash, held_item
 
@@ -129,20 +129,20 @@ def test_what_is_held_waits_for_a_person(store: Store) -> None:
     ledger.record(entry(2, state="held"), held=held_item(2))
     reviews.hold(held_item(3, stage="prompt", file=None))
     assert reviews.waiting() == [held_item(1), held_item(2), held_item(3, stage="prompt", file=None)]
-    decided = reviews.decide(GenerationId(1), "allowed", reviewer="rita", reason="a painting")
+    decided = reviews.decide(GenerationId(1), Ruling(decision="allowed", reviewer="rita", note="a painting"))
     assert (decided.state, decided.reviewer, decided.decision_reason) == ("allowed", "rita", "a painting")
     assert decided == reviews.find(GenerationId(1)) and decided.decided_at is not None
-    reviews.decide(GenerationId(2), "refused", reviewer="rita", reason="blood")
-    reviews.decide(GenerationId(3), "refused", reviewer="rita", reason="no")
+    reviews.decide(GenerationId(2), Ruling(decision="refused", reviewer="rita", note="blood"))
+    reviews.decide(GenerationId(3), Ruling(decision="refused", reviewer="rita", note="no"))
     assert [each.state for each in ledger.list()] == ["refused", "delivered"]
     assert reviews.waiting() == []
-    with pytest.raises(InvalidRequest, match="was refused by rita already: blood"):
-        reviews.decide(GenerationId(2), "allowed", reviewer="sam", reason="looks fine")
+    with pytest.raises(InvalidRequest, match=r"was refused by rita already, at .* UTC: blood"):
+        reviews.decide(GenerationId(2), Ruling(decision="allowed", reviewer="sam", note="looks fine"))
     with pytest.raises(InvalidRequest, match="is not held"):
-        reviews.decide(GenerationId(9), "allowed", reviewer="sam", reason="looks fine")
+        reviews.decide(GenerationId(9), Ruling(decision="allowed", reviewer="sam", note="looks fine"))
     with pytest.raises(InvalidRequest, match="empty") as caught:
-        reviews.decide(GenerationId(2), "allowed", reviewer="sam", reason=" ")
-    assert caught.value.option == "reason"
+        reviews.decide(GenerationId(2), Ruling(decision="allowed", reviewer="sam", note=" "))
+    assert caught.value.option == "note"
 
 
 def test_what_could_not_be_verified_is_not_taken(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from hibari.provenance.fingerprint import FingerprintIndex
 from hibari.provenance.ids import GenerationId
-from hibari.provenance.ledger import Ledger, Reviews, Screening
+from hibari.provenance.ledger import Ledger, Reviews, Ruling, Screening
 from hibari.store import Store, tables
 from ledger_entries import entry, frame_hash, held_item
 
@@ -28,7 +28,7 @@ def full(store: Store) -> Ledger:
     ledger.record(entry(3, user="bob", replay_of=GenerationId(1)))
     ledger.record(entry(4, state="held"), [frame_hash(4)], held_item(4))
     reviews.hold(held_item(5, user="bob", file=None))
-    reviews.decide(GenerationId(5), "refused", reviewer="ann", reason="no")
+    reviews.decide(GenerationId(5), Ruling(decision="refused", reviewer="ann", note="no"))
     refused = Screening(stage="prompt", action="refuse", categories={"hate": 0.9}, reason="a rule")
     for number, user in ((6, "ann"), (7, "bob")):
         ledger.record_refusal(GenerationId(number), user, datetime(2026, 11, 22, tzinfo=UTC), [refused])

@@ -17,7 +17,7 @@ from hibari.provenance.fingerprint.rows import write_hashes
 from hibari.provenance.ids import GenerationId
 from hibari.provenance.ledger import person
 from hibari.provenance.ledger.entry import Entry, Screening, State
-from hibari.provenance.ledger.reviews import HeldItem, write_item
+from hibari.provenance.ledger.reviews import HeldItem, Ruling, write_item, write_ruling
 from hibari.provenance.ledger.rows import read_entries, write_entry, write_screenings
 from hibari.store import Store, StoreError, tables
 
@@ -31,10 +31,18 @@ class Ledger:
         self._store = store
         self._index_file = index_file
 
-    def record(self, entry: Entry, hashes: Sequence[FrameHash] = (), held: HeldItem | None = None) -> None:
+    def record(
+        self,
+        entry: Entry,
+        hashes: Sequence[FrameHash] = (),
+        held: HeldItem | None = None,
+        ruling: Ruling | None = None,
+    ) -> None:
         """Write an entry, its frame hashes, and its place in the review queue where it has one: all or nothing.
 
-        Raises StoreError: also for an id that is recorded already, and for a replay of what is not.
+        `ruling` is the reviewer's word on the request that waited under this id, and is written with it. Raises
+        StoreError: also for an id that is recorded already, and for a replay of what is not; InvalidRequest where the
+        request was decided already.
         """
         assert entry.erased_at is None, "an entry is erased after it was recorded"
         assert (entry.state == "held") == (held is not None), "what is held has a place in the queue"
@@ -44,14 +52,28 @@ class Ledger:
                 raise StoreError(f"{entry.id} is recorded already.")
             if entry.replay_of is not None and not _exists(connection, entry.replay_of):
                 raise StoreError(f"{entry.replay_of}, which {entry.id} replays, is not recorded.")
+            if ruling is not None:
+                write_ruling(connection, entry.id, ruling)
             write_entry(connection, entry)
             write_hashes(connection, entry.id, hashes)
             if held is not None:
                 write_item(connection, held)
 
-    def record_refusal(self, reserved: GenerationId, user: str, at: datetime, screenings: Sequence[Screening]) -> None:
-        """Write what the safety policy said of a request that became no file, under the id reserved for it."""
+    def record_refusal(
+        self,
+        reserved: GenerationId,
+        user: str,
+        at: datetime,
+        screenings: Sequence[Screening],
+        ruling: Ruling | None = None,
+    ) -> None:
+        """Write what the safety policy said of a request that became no file, under the id reserved for it.
+
+        `ruling` is the word of the reviewer who had let the request through, before its frames were refused.
+        """
         with self._store.writing() as connection:
+            if ruling is not None:
+                write_ruling(connection, reserved, ruling)
             write_screenings(connection, reserved, user, at, screenings)
 
     def find(self, generation: GenerationId) -> Entry | None:

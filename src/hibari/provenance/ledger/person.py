@@ -20,7 +20,7 @@ _BATCH = 500
 
 @dataclass(frozen=True, kw_only=True)
 class Erasure:
-    """What was erased. `files` are those of held items, which the caller removes from the data folder.
+    """What was erased. `files` are those of held items, which the caller removes (`HeldFiles.remove`) once this stands.
 
     `scrubbed` says that no readable trace is left in the database's files (SQLite; elsewhere the server's own time).
     """
@@ -35,6 +35,10 @@ class Erasure:
     def scrubbed_if(self, scrubbed: bool) -> Self:
         """The same, with the word of the store on its files."""
         return replace(self, scrubbed=scrubbed)
+
+    def as_dict(self) -> dict[str, Any]:
+        """What was erased as plain values, for JSON."""
+        return vars(self) | {"generations": [str(each) for each in self.generations]}
 
 
 def export(connection: Connection, user: str, at: datetime) -> dict[str, Any]:

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, case, insert, select, update
 
 from hibari.errors import InvalidRequest
 from hibari.provenance.ids import GenerationId
@@ -18,7 +18,8 @@ ReviewState = Literal["waiting", "allowed", "refused"]
 class HeldItem:
     """A request held before its generation (`file` is None), or a file held after it.
 
-    `id` is the id that the generation has or will have. `file` is relative to the data folder. `reviewer`,
+    `id` is the id that the generation has or will have. A request that was allowed and whose frames are held then has
+    two items under one id, of which the later one counts. `file` is relative to the data folder. `reviewer`,
     `decided_at` and `decision_reason` are None while it waits.
     """
 
@@ -43,6 +44,21 @@ class HeldItem:
         return vars(self) | {"id": str(self.id)} | moments
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ruling:
+    """A reviewer's word on a held item: what, who says so, and why; raises InvalidRequest where one is empty."""
+
+    decision: Decision
+    reviewer: str
+    note: str
+
+    def __post_init__(self) -> None:
+        assert self.decision in get_args(Decision), self.decision
+        for option, text in (("reviewer", self.reviewer), ("note", self.note)):
+            if not text.strip():
+                raise InvalidRequest("it is empty.", option=option, hint="A decision has a reviewer and a reason.")
+
+
 class Reviews:
     """The held items of a store."""
 
@@ -55,38 +71,47 @@ class Reviews:
             write_item(connection, item)
 
     def find(self, generation: GenerationId) -> HeldItem | None:
-        """The item of that id; raises StoreError."""
+        """The item of that id, the later one where there are two; raises StoreError."""
         with self._store.reading() as connection:
             row = _row(connection, generation)
         return item_of(row) if row is not None else None
 
-    def waiting(self, limit: int = 100) -> list[HeldItem]:
-        """The items that nobody decided yet, oldest first; raises StoreError."""
+    def waiting(self, limit: int = 100, user: str | None = None) -> list[HeldItem]:
+        """The items that nobody decided yet, oldest first, of one user where one is named; raises StoreError."""
         table = tables.held_items
         query = select(table).where(table.c.state == "waiting").order_by(table.c.created_at, table.c.generation_id)
+        if user is not None:
+            query = query.where(table.c.user_name == user)
         with self._store.reading() as connection:
             return [item_of(row) for row in connection.execute(query.limit(limit))]
 
-    def decide(self, generation: GenerationId, decision: Decision, *, reviewer: str, reason: str) -> HeldItem:
+    def decide(self, generation: GenerationId, ruling: Ruling) -> HeldItem:
         """Decide a waiting item, once, and with it the state of its generation where that is recorded.
 
-        Raises InvalidRequest where it is not held or decided already, by whomever; StoreError.
+        Raises InvalidRequest where it is not held or decided already, by whomever; StoreError. A held request that is
+        allowed is decided with the record of what was made of it (`Ledger.record`).
         """
-        assert decision in ("allowed", "refused"), decision
-        for option, text in (("reviewer", reviewer), ("reason", reason)):
-            if not text.strip():
-                raise InvalidRequest("it is empty.", option=option, hint="A decision has a reviewer and a reason.")
-        table, entries = tables.held_items, tables.generations
-        decided = {"state": decision, "reviewer": reviewer, "decided_at": datetime.now(UTC), "decision_reason": reason}
         with self._store.writing() as connection:
-            waiting = update(table).where(table.c.generation_id == generation.value, table.c.state == "waiting")
-            if connection.execute(waiting.values(decided)).rowcount != 1:
-                raise _undecidable(connection, generation)
-            state = "delivered" if decision == "allowed" else "refused"
-            connection.execute(update(entries).where(entries.c.id == generation.value).values(state=state))
+            write_ruling(connection, generation, ruling)
             row = _row(connection, generation)
         assert row is not None
         return item_of(row)
+
+    def undecidable(self, generation: GenerationId) -> InvalidRequest:
+        """Why an item cannot be decided, as the error to raise; raises StoreError."""
+        with self._store.reading() as connection:
+            return _undecidable(connection, generation)
+
+
+def write_ruling(connection: Connection, generation: GenerationId, ruling: Ruling) -> None:
+    """Write a decision on what waits under an id; raises InvalidRequest where nothing does."""
+    table, entries = tables.held_items, tables.generations
+    decided = {"state": ruling.decision, "reviewer": ruling.reviewer, "decided_at": datetime.now(UTC)}
+    waiting = update(table).where(table.c.generation_id == generation.value, table.c.state == "waiting")
+    if connection.execute(waiting.values(decided | {"decision_reason": ruling.note})).rowcount != 1:
+        raise _undecidable(connection, generation)
+    state = "delivered" if ruling.decision == "allowed" else "refused"
+    connection.execute(update(entries).where(entries.c.id == generation.value).values(state=state))
 
 
 def write_item(connection: Connection, item: HeldItem) -> None:
@@ -107,7 +132,9 @@ _COLUMNS = tables.held_items.columns.keys()
 
 def _row(connection: Connection, generation: GenerationId) -> Row[Any] | None:
     table = tables.held_items
-    return connection.execute(select(table).where(table.c.generation_id == generation.value)).first()
+    later_first = case((table.c.file.is_(None), 1), else_=0)  # what is held with its file was held after its request
+    query = select(table).where(table.c.generation_id == generation.value).order_by(later_first)
+    return connection.execute(query).first()
 
 
 def _undecidable(connection: Connection, generation: GenerationId) -> InvalidRequest:
@@ -115,4 +142,8 @@ def _undecidable(connection: Connection, generation: GenerationId) -> InvalidReq
     if row is None:
         return InvalidRequest(f"{generation} is not held.", option="id", hint="`hibari review list` shows what is.")
     by = f" by {row.reviewer}" if row.reviewer else ""
-    return InvalidRequest(f"{generation} was {row.state}{by} already: {row.decision_reason}", option="id")
+    return InvalidRequest(
+        f"{generation} was {row.state}{by} already, at {row.decided_at:%Y-%m-%d %H:%M} UTC: {row.decision_reason}",
+        option="id",
+        hint="A decision stands; the request can be made anew.",
+    )

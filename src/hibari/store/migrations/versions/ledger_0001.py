@@ -109,7 +109,7 @@ def _safety() -> None:
         sa.Column("reviewer", sa.Text),
         sa.Column("decided_at", MOMENT),
         sa.Column("decision_reason", sa.Text),
-        sa.PrimaryKeyConstraint("generation_id", name="pk_held_items"),
+        sa.PrimaryKeyConstraint("generation_id", "stage", name="pk_held_items"),
     )
     op.create_index("ix_held_items_state_created_at", "held_items", ["state", "created_at"])
     op.create_index("ix_held_items_user_name", "held_items", ["user_name"])

@@ -1,0 +1,60 @@
+"""The finished files that wait for a reviewer, in the data folder: found, and deleted once they may not stay.
+
+A file lies here only after it was recorded, and what is recorded decides whether it stays: so a crash between a
+decision and its file is made good by the next one who looks. A file that no record speaks of is left alone.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from hibari.errors import InvalidRequest, OutputError, StoreError
+from hibari.provenance.ids import GenerationId
+from hibari.provenance.ledger.ledger import Ledger
+from hibari.provenance.places import HELD
+
+
+@dataclass(frozen=True)
+class HeldFiles:
+    """The held files of a data folder."""
+
+    home: Path
+
+    def place(self, file: str) -> Path:
+        """Where the held file of an item lies; raises StoreError for a name that leads out of the folder."""
+        parts = PurePosixPath(file).parts
+        if len(parts) != 2 or parts[0] != HELD or parts[1].startswith("."):
+            raise StoreError(f"{file!r} is no held file.", hint="The database was changed by something else.")
+        return self.home / HELD / parts[1]
+
+    def remove(self, files: Iterable[str]) -> int:
+        """Delete the files of erased or refused items; returns how many were there. Raises OutputError, StoreError."""
+        return sum(_unlink(self.place(file)) for file in files)
+
+    def remove_refused(self, ledger: Ledger) -> int:
+        """Delete what a crash left: files whose generation is recorded as refused or erased; returns how many."""
+        folder = self.home / HELD
+        if not folder.is_dir():
+            return 0
+        return sum(_unlink(path) for path in sorted(folder.iterdir()) if _is_refused(path, ledger))
+
+
+def _is_refused(path: Path, ledger: Ledger) -> bool:
+    try:
+        generation = GenerationId.parse(path.stem)
+    except InvalidRequest:
+        return False  # not ours to delete, or still being written
+    entry = ledger.find(generation)
+    return entry is not None and (entry.state == "refused" or entry.erased_at is not None)
+
+
+def _unlink(path: Path) -> bool:
+    """Delete a file; says whether it was there."""
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(f"{path} cannot be deleted ({reason}).", option="home", hint="Delete it by hand.") from error
+    return True
