@@ -1,17 +1,17 @@
 """Frames to hashes: PDQ, 256 bits, of a frame each half second, bars trimmed, with its mirror image.
 
-PDQ: https://github.com/facebook/ThreatExchange/tree/main/pdq. Two pictures are taken for alike at a Hamming distance
-of at most 31 of 256 bits; unrelated ones differ in about 128.
+The hash itself is `pdq.py`'s. Two pictures are taken for alike at a Hamming distance of at most 31 of 256 bits, which
+is PDQ's own advice; unrelated ones differ in about 128.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pdqhash  # type: ignore[import-untyped]
 from PIL import Image
 
 from hibari.media.fit import Frame
+from hibari.provenance.fingerprint.pdq import pdq
 
 STEP_S = 0.5
 MAX_DISTANCE = 31
@@ -20,13 +20,12 @@ SOURCE_DISTANCE = 2 * MAX_DISTANCE
 """Whatever lies within MAX_DISTANCE of a source is then farther than that from every hash that takes part."""
 
 LOW_QUALITY, OF_SOURCE = "quality", "source"
-_SIDE = 320  # PDQ looks at 64x64 in the end; an odd number of pixels for each of them keeps mirror images exact
+_SIDE = 320  # 5 pixels for each that PDQ looks at, and 3 in its filter: odd numbers keep mirror images exact
 _BAR_SPREAD, _BAR_SHIFT = 8, 6  # levels of luma, standard deviation and mean, that encoders add to a line of a bar
 _BAR_DRIFT = 1  # levels between its outer and its inner half: a clear sky has one colour along each line, but fades
 _LEAST_BAR = 0.02  # of a side: a narrower one hardly changes a hash
 _BOX_FRAMES = 16  # of a clip, evenly spread, that say where its bars are
 _LEAST_PART = 0.2  # of a side: what is left between bars is a picture, not a line
-_MIRRORED = 5  # in pdqhash's list of the eight dihedral hashes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,13 +122,6 @@ def _square(luma: Image.Image) -> np.ndarray:
 
 
 def _hash(luma: np.ndarray, seconds: float) -> FrameHash:
-    grey = np.ascontiguousarray(np.broadcast_to(luma[..., None], (*luma.shape, 3)))
-    dihedral, quality = pdqhash.compute_dihedral(grey)
-    upright, mirrored = (np.packbits(dihedral[which].astype(np.uint8)).tobytes() for which in (0, _MIRRORED))
-    return FrameHash(
-        seconds=seconds,
-        bits=upright,
-        mirrored=mirrored,
-        quality=int(quality),
-        left_out=LOW_QUALITY if quality < MIN_QUALITY else "",
-    )
+    made = pdq(luma)
+    left_out = LOW_QUALITY if made.quality < MIN_QUALITY else ""
+    return FrameHash(seconds=seconds, bits=made.bits, mirrored=made.mirrored, quality=made.quality, left_out=left_out)
