@@ -219,7 +219,10 @@ def test_a_stamp_service_that_fails_is_noted_and_left_alone_for_a_while(
 
 
 def test_a_stamp_outlives_the_certificate(unsigned: Path, tmp_path: Path, make_origin: Any) -> None:
-    end = datetime.now(UTC) + timedelta(seconds=4)
+    # A certificate that ends while we watch: late enough that a busy machine signs and reads twice before.
+    start = datetime.now(UTC)
+    sign(Authority(folder=tmp_path / "first"), make_origin(), unsigned / "a.mp4", tmp_path / "first.mp4", MP4)
+    end = datetime.now(UTC) + max(timedelta(seconds=4), 10 * (datetime.now(UTC) - start))
     root = tiny_pki.make("stamp root", None)
     bare = Authority(folder=tmp_path / "keys", clock=lambda: end - LEAF_LIFETIME)
     with tiny_pki.stamping(tmp_path, root) as url:
