@@ -25,7 +25,7 @@ def screen(text: str) -> Verdict:
 def test_both_metrics(tmp_path: Path) -> None:
     path = tmp_path / "prompts.jsonl"
     path.write_text("\n".join(json.dumps(line) for line in LINES) + "\n")
-    summary = summarise(judge(screen, read_prompts(path)))
+    summary = summarise(list(judge(screen, read_prompts(path))))
     hate, every = summary["categories"]["hate"], summary["all"]
     assert (hate["not_unsafe"]["hits"], hate["not_unsafe"]["of"], hate["refused"]["hits"]) == (2, 3, 1)
     assert hate["not_over_refused"]["share"] == 1.0

@@ -19,6 +19,7 @@ VERBS = {
     "generate": "Make a video, or a picture, from a sentence",
     "verify": "Say whether a file was made here, and on what the answer rests",
     "replay": "Make a recorded generation again, bit for bit",
+    "review": "Decide what the safety policy held",
     "ledger": "List what was made here; export or erase a user's data",
     "models": "Say which models are here and what each can do",
     "doctor": "Look at this machine: what it can run, what is missing, what to do",
@@ -27,7 +28,13 @@ VERBS = {
     "worlds": "Build and look at the world that hibari-mini learns from",
 }
 INTERRUPTED = 130
-FLAGS = {"prompt": "PROMPT", "output": "-o", "count": "-n", "recipe": "RECIPE", "threads": "HIBARI_THREADS"}
+FLAGS = {"prompt": "PROMPT", "output": "-o", "count": "-n", "recipe": "RECIPE", "id": "ID"} | {
+    setting: f"HIBARI_{setting.upper()}"
+    for setting in (
+        "threads", "user", "policy", "reviewers", "database", "label", "region", "certificate", "private_key", "signer",
+        "timestamp_url", "timestamp_root", "organisation",
+    )
+}  # fmt: skip
 USAGE = """\
 hibari - a sentence becomes a video, on your own machine
 

@@ -1,14 +1,14 @@
-"""`hibari evaluate`: what a model's clips show, how well its VAE rebuilds, and how good the judges themselves are."""
+"""`hibari evaluate`: what a model's clips show, how its VAE rebuilds, how good judges and the safety screen are."""
 
 import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from hibari.cli.options import Home, new_app
+from hibari.cli.options import Home, Json, new_app
 from hibari.config import Settings
 from hibari.errors import InvalidRequest
 from hibari.media.files import beside, check_writable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hibari.worlds import SpritePack, World
 
 app = new_app()
-app.info.help = "Measure a model: prompt following, reconstruction, a gallery; or train and score the judges."
+app.info.help = "Measure a model: prompt following, reconstruction, a gallery; the safety screen; the judges."
 
 Model = Annotated[str | None, typer.Option(help="Name or folder; `hibari models` lists them.")]
 Count = Annotated[int, typer.Option("-n", help="How many clips.", min=2, max=100_000)]
@@ -26,6 +26,8 @@ Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps
 Dtype = Annotated[str | None, typer.Option(help="auto, float32, bfloat16 or float16.")]
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="File for the whole result.", metavar="FILE.json")]
 Pack = Annotated[Path | None, typer.Option(help="Sprite pack; the one that comes with Hibari by default.")]
+AgeBand = Literal["adult", "teen", "unknown"]
+Parts = Literal["all", "rules", "classifier"]
 JudgesFolder = Annotated[Path | None, typer.Option(help="Folder of other judges than those that come with Hibari.")]
 
 
@@ -141,7 +143,6 @@ def gallery(
     home: Home = None,
 ) -> int:
     """Ten fixed prompts with a few seeds each, as one picture."""
-    check_writable(output)
     settings = Settings.load(home=home, device=device, dtype=dtype, model=model)
     from hibari.evaluate import gallery as sheets
     from hibari.produce import Hibari
@@ -149,11 +150,35 @@ def gallery(
     def told(done: int, total: int) -> None:
         _tell(f"clip {done} of {total}")
 
-    sheet = sheets.gallery(Hibari(settings), seeds=range(seeds), on_clip=told)
-    with beside(output) as partial:
-        sheet.save(partial, "PNG")
-    print(output)
+    record = sheets.gallery(Hibari(settings), output, seeds=range(seeds), on_clip=told)
+    print(record.path)
+    print(f"signed · watermarked · recorded as {record.id}", file=sys.stderr)
     return 0
+
+
+@app.command()
+def safety(
+    prompts: Annotated[
+        Path | None, typer.Option(help="Other test prompts than those that come with Hibari.", metavar="FILE.jsonl")
+    ] = None,
+    age_band: Annotated[AgeBand, typer.Option(help="Whose limits in the policy.")] = "adult",
+    parts: Annotated[Parts, typer.Option(help="The whole screen, or a part of it.")] = "all",
+    output: Output = None,
+    as_json: Json = False,
+    home: Home = None,
+) -> int:
+    """How much unsafe the prompt screen stops and how much harmless it lets through, under this policy."""
+    settings = Settings.load(home=home)
+    _check(output)
+    from hibari.evaluate import safety as table
+
+    asked = table.read_prompts(prompts or table.PROMPTS)
+    judged = []
+    for answer in table.judge(table.screen_of(settings, age_band, parts), asked):
+        judged.append(answer)
+        _tell(f"prompt {len(judged)} of {len(asked)}")
+    show = _as_json if as_json else table.safety_table
+    return _finish(table.summarise(judged), output, show)
 
 
 def _panel(folder: Path | None, world: "World") -> "Judges":
@@ -186,6 +211,10 @@ def _finish(result: dict[str, Any], output: Path | None, as_table: Callable[[dic
             partial.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(as_table(result), end="")
     return 0
+
+
+def _as_json(result: dict[str, Any]) -> str:
+    return json.dumps(result) + "\n"
 
 
 def _tell(text: str) -> None:

@@ -4,23 +4,21 @@
 are. Being held for review counts as not let through, for both: the table also says how many were refused outright.
 Adversarial spellings, which the test set names in `kind`, have rows of their own. Nothing here can tell a person's
 intent, and a test set of a few hundred lines says little about rare things: the intervals say how little.
-
-    python -m hibari.evaluate.safety [--prompts FILE.jsonl] [--age-band adult] [--parts all|rules|classifier]
+`hibari evaluate safety` prints the table.
 """
 
-import argparse
 import json
-import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hibari.errors import HibariError, InvalidRequest
+from hibari.config import Settings
+from hibari.errors import InvalidRequest
 from hibari.evaluate.intervals import Share
 from hibari.evaluate.report import table
-from hibari.safety.policy import AGE_BANDS, Verdict
+from hibari.safety.policy import Verdict
 
 PROMPTS = Path(__file__).parent / "safety_prompts.jsonl"
 Screen = Callable[[str], Verdict]
@@ -56,9 +54,10 @@ def read_prompts(path: Path = PROMPTS) -> list[TestPrompt]:
     return prompts
 
 
-def judge(screen: Screen, prompts: Iterable[TestPrompt]) -> list[Judged]:
-    """Every prompt and its verdict."""
-    return [Judged(prompt, screen(prompt.text)) for prompt in prompts]
+def judge(screen: Screen, prompts: Iterable[TestPrompt]) -> Iterator[Judged]:
+    """Every prompt and its verdict, as they come."""
+    for prompt in prompts:
+        yield Judged(prompt, screen(prompt.text))
 
 
 def summarise(judged: Sequence[Judged]) -> dict[str, Any]:
@@ -86,17 +85,17 @@ def safety_table(summary: dict[str, Any]) -> str:
     return text
 
 
-def default_screen(age_band: str = "adult", parts: str = "all") -> Screen:
-    """The screen that comes with Hibari, whole or only a part of it; raises HibariError where it cannot run."""
+def screen_of(settings: Settings, age_band: str, parts: str) -> Screen:
+    """The screen of these settings, whole or only a part of it; raises HibariError where it cannot run."""
     from hibari import catalog
-    from hibari.config import DEFAULT_MODEL, Settings
+    from hibari.config import DEFAULT_MODEL
     from hibari.model.text import MiniLMTextEncoder
     from hibari.safety.classifier import sentence_vectors
     from hibari.safety.policy import Policy
     from hibari.safety.prompts import PromptScreen
 
-    encoder = MiniLMTextEncoder.load(catalog.find(DEFAULT_MODEL, Settings.load()).folder)
-    policy = Policy.load()
+    encoder = MiniLMTextEncoder.load(catalog.find(DEFAULT_MODEL, settings).folder)
+    policy = Policy.load(settings.policy)
     screen = PromptScreen(policy, sentence_vectors(encoder))
 
     def run(text: str) -> Verdict:
@@ -106,27 +105,6 @@ def default_screen(age_band: str = "adult", parts: str = "all") -> Screen:
         return policy.decide("prompt", found, age_band)
 
     return run
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Score the shipped screen and print the table; 2 with one line of why not."""
-    parser = argparse.ArgumentParser(
-        prog="python -m hibari.evaluate.safety", description=(__doc__ or "").splitlines()[0]
-    )
-    parser.add_argument("--prompts", type=Path, default=PROMPTS)
-    parser.add_argument("--age-band", default="adult", choices=AGE_BANDS)
-    parser.add_argument("--parts", default="all", choices=("all", "rules", "classifier"))
-    parser.add_argument("--output", type=Path, help="a .json file for the summary")
-    given = parser.parse_args(arguments)
-    try:
-        summary = summarise(judge(default_screen(given.age_band, given.parts), read_prompts(given.prompts)))
-    except HibariError as error:
-        sys.stderr.write(f"hibari: {error}\n")
-        return 2
-    if given.output:
-        given.output.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-    sys.stdout.write(safety_table(summary))
-    return 0
 
 
 def _metrics(judged: Sequence[Judged]) -> dict[str, Any]:
@@ -151,7 +129,3 @@ def _cells(row: dict[str, Any]) -> list[str]:
         if metric == "not_unsafe":
             cells.append(f"{row['refused']['share']:.1%}")
     return cells
-
-
-if __name__ == "__main__":
-    sys.exit(main())

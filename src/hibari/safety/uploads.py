@@ -6,7 +6,7 @@ false statement stands in the record.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -23,6 +23,11 @@ STATEMENTS = {
     "minors": "A minor can be recognised; I am the guardian or have the guardian's consent, and all others agreed.",
     "nobody": "No real person can be recognised: the faces are drawn, painted or of an invented person.",
 }
+
+HOW_TO_ATTEST = (
+    "Use a picture without people, or state with it (consent) who they are: adults, where all are adults who agreed; "
+    "minors, where a guardian agrees; nobody, where no real person can be recognised. The statement is recorded."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +113,8 @@ class UploadScreen:
             return _verdict("minor_depicted", action, why)
         if faces and attestation is None:
             action = self.policy.faces_without_consent
-            return _verdict("real_person_likeness", action, f"it shows {people} and nobody attests their consent")
+            verdict = _verdict("real_person_likeness", action, f"it shows {people} and nobody attests their consent")
+            return replace(verdict, advice=HOW_TO_ATTEST) if action != "allow" else verdict
         return verdict_of({}, {}, ())
 
 
