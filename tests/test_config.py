@@ -33,6 +33,35 @@ def test_settings_that_are_none(wrong: dict[str, str], tmp_path: Path) -> None:
     assert caught.value.option == next(iter(wrong))
 
 
+@pytest.mark.parametrize(
+    ("option", "given"),
+    [
+        ("region", {"region": "mars"}),
+        ("label", {"label": "none"}),
+        ("label", {"region": "cn", "organisation": "Studio", "label": "off"}),
+        ("organisation", {"region": "cn"}),
+        ("organisation", {"region": "cn", "organisation": " "}),
+        ("organisation", {"certificate": "a.crt", "private_key": "a.key", "organisation": "Studio"}),
+        ("certificate", {"private_key": "a.key"}),
+        ("certificate", {"signer": "vault:sign"}),
+        ("certificate", {"certificate": "a.crt"}),
+        ("certificate", {"certificate": "a.crt", "private_key": "a.key", "signer": "vault:sign"}),
+        ("timestamp_root", {"timestamp_root": "root.pem"}),
+        ("timestamp_url", {"timestamp_url": "ftp://stamps.example"}),
+    ],
+)
+def test_a_setting_that_cannot_take_effect_is_an_error(option: str, given: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        Settings.load(home=tmp_path, **given)
+    assert caught.value.option == option and caught.value.hint
+
+
+def test_settings_that_go_together(tmp_path: Path) -> None:
+    Settings(home=tmp_path, region="cn", organisation="Studio", certificate=Path("a.crt"), signer="vault:sign")
+    Settings(home=tmp_path, certificate=Path("a.crt"), private_key=Path("a.key"), label="off")
+    Settings(home=tmp_path, timestamp_url="http://stamps.example", timestamp_root=Path("root.pem"))
+
+
 def test_home_is_made_for_its_owner_alone(tmp_path: Path) -> None:
     home = Settings(home=tmp_path / "a" / "b").ensure_home()
     assert stat.S_IMODE(home.stat().st_mode) == 0o700

@@ -1,6 +1,6 @@
 """Frames to files, as they come: H.264 in mp4 that browsers play, and PNG, WebP or JPEG stills."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ import av
 import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from hibari.media.fit import Frame
 
@@ -16,18 +17,21 @@ CRF = 16  # visually clean; a watermark must live through it
 JPEG_QUALITY = 95
 
 
-def write_video(path: Path, frames: Iterable[Frame], fps: int) -> int:
+def write_video(path: Path, frames: Iterable[Frame], fps: int, *, tags: Mapping[str, str] | None = None) -> int:
     """Encode frames (uint8, even height and width, all equal) into `path`; returns how many there were.
 
     H.264 High in mp4, yuv420p, BT.709 both in the numbers and in the tags, index first (faststart),
-    constant memory. Raises OSError where the file cannot be written, and whatever `frames` raises.
+    constant memory. `tags` go into moov.udta.meta under keys of any name. Raises OSError where the file cannot be
+    written, and whatever `frames` raises.
     """
     frames = iter(frames)
     first = next(frames, None)
     assert first is not None, "a video has at least one frame"
     height, width = first.shape[:2]
     count = 0
-    with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as out:
+    flags = "+faststart+use_metadata_tags" if tags else "+faststart"
+    with av.open(str(path), "w", format="mp4", options={"movflags": flags}) as out:
+        out.metadata.update(tags or {})
         stream = out.add_stream("libx264", rate=fps, options={"crf": str(CRF), "preset": "medium", "profile": "high"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         context = stream.codec_context
@@ -48,11 +52,16 @@ def write_video(path: Path, frames: Iterable[Frame], fps: int) -> int:
     return count
 
 
-def write_still(path: Path, frame: Frame, encoder: str) -> None:
-    """Encode one frame (uint8, (height, width, 3)) as "PNG", "WEBP" or "JPEG"; raises OSError."""
+def write_still(path: Path, frame: Frame, encoder: str, *, xmp: str = "") -> None:
+    """Encode one frame (uint8, (height, width, 3)) as "PNG", "WEBP" or "JPEG"; raises OSError. `xmp` is a packet."""
     options: dict[str, dict[str, Any]] = {
         "PNG": {},
         "WEBP": {"lossless": True},
         "JPEG": {"quality": JPEG_QUALITY, "subsampling": 0},
     }
+    if xmp and encoder == "PNG":
+        options["PNG"]["pnginfo"] = PngInfo()
+        options["PNG"]["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp)
+    elif xmp:
+        options[encoder]["xmp"] = xmp.encode()
     Image.fromarray(frame).save(path, format=encoder, **options[encoder])

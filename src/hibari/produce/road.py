@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from hibari.media.fit import Frame
     from hibari.produce.door import Allowance, Door, Passage
     from hibari.produce.replay import Replayed
+    from hibari.provenance.ledger import Making
+    from hibari.provenance.region import MetadataLabel
 
 
 class Hibari:
@@ -147,19 +149,18 @@ class _Production:
         self._tell("denoise", 0, plan.steps)
         with self.watch("denoise"):
             latent = self._make_latent(generator)
-        with beside(job.target, keep=False) as unsigned:
-            with self.watch("encode"):
-                _encode(unsigned, job, passage.frames(self._delivered(generator.decode(latent))))
-            making = Making(
+
+        def making() -> Making:
+            self._tell("sign", 0, 1)
+            return Making(
                 device=str(generator.device),
                 dtype=str(generator.dtype).removeprefix("torch."),
                 threads=generator.num_threads,
                 latents_sha256=hashlib.sha256(latent.cpu().numpy().tobytes()).hexdigest(),
                 frames_sha256=self.digest.hexdigest(),
             )
-            self._tell("sign", 0, 1)
-            with beside(passage.place) as signed:
-                record = passage.release(unsigned, signed, making)
+
+        record = deliver(passage, self._delivered(generator.decode(latent)), making)
         self._tell("sign", 1, 1)
         return passage.hand_over(record)
 
@@ -200,6 +201,19 @@ class _Production:
             self.on_progress(Progress(stage=stage, done=done, total=total))
 
 
+def deliver(passage: "Passage", frames: Iterator["Frame"], making: Callable[[], "Making"]) -> Record:
+    """Write the unmarked `frames` of a passage into its file: screened, marked, signed and recorded, or no file.
+
+    `making` is asked once the frames are written, for what is recorded of them. The record is not yet handed over.
+    """
+    with beside(passage.job.target, keep=False) as unsigned:
+        with passage.watch("encode"):
+            _encode(unsigned, passage.job, passage.frames(frames), passage.metadata_label)
+        made = making()
+        with beside(passage.place) as signed:
+            return passage.release(unsigned, signed, made)
+
+
 def _load(model: catalog.Model, settings: Settings) -> "Generator":
     """The one place where torch comes in for generating."""
     import torch
@@ -213,11 +227,11 @@ def _load(model: catalog.Model, settings: Settings) -> "Generator":
     return Generator.load(model, device, pick_dtype(settings.dtype, device))
 
 
-def _encode(path: Path, job: Job, frames: Iterator["Frame"]) -> None:
+def _encode(path: Path, job: Job, frames: Iterator["Frame"], label: "MetadataLabel | None") -> None:
     from hibari.media import encode
 
     form = format_of(job.target)
     if form.kind == "still":
-        encode.write_still(path, next(frames), form.encoder)
+        encode.write_still(path, next(frames), form.encoder, xmp=label.xmp() if label else "")
     else:
-        encode.write_video(path, frames, job.plan.fps)
+        encode.write_video(path, frames, job.plan.fps, tags=label.tags() if label else {})

@@ -136,7 +136,7 @@ class Authority:
             )
         if self.certificate is not None and (self.key is None) == (self.callback is None):
             raise InvalidRequest(
-                "A certificate signs with one key.", option="key", hint="Give a key file or a signing callback."
+                "A certificate signs with one key.", option="private_key", hint="Give a key file or a signing callback."
             )
         if self.timestamp_url is not None and not self.timestamp_url.startswith(("http://", "https://")):
             raise InvalidRequest(
@@ -189,9 +189,9 @@ class Authority:
             sign = checked(self.callback, public)
         else:
             assert self.key is not None
-            private = read_key(read_private(self.key, option="key"), self.key)
+            private = read_key(read_private(self.key, option="private_key"), self.key)
             if private.public_key() != public:
-                raise Refused(f"The key {self.key} does not belong to the certificate {path}.", option="key")
+                raise Refused(f"The key {self.key} does not belong to the certificate {path}.", option="private_key")
             sign = signer_of(private)
         anchors.keep(self.folder, "signers", chain[0])
         # A reader has its own roots: one that comes with the file proves nothing and is refused by some.

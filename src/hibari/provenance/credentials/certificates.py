@@ -94,7 +94,7 @@ def read_chain(data: bytes, path: Path, *, option: str = "certificate") -> list[
         ) from error
 
 
-def read_key(data: bytes, path: Path, *, option: str = "key") -> PrivateKey:
+def read_key(data: bytes, path: Path, *, option: str = "private_key") -> PrivateKey:
     """The private key in a PEM file; raises Refused."""
     try:
         key = serialization.load_pem_private_key(data, password=None)
