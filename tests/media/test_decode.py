@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from hibari.errors import BadMedia
-from hibari.media.decode import Limits, probe, read_image, read_video
+from hibari.media.child import Limits
+from hibari.media.decode import probe, read_image, read_video, reading
 from hibari.media.encode import write_video
 
 
@@ -33,7 +34,11 @@ def test_files_that_are_not_pictures(tmp_path: Path) -> None:
     assert "no such file" in refusal(tmp_path / "none.png")
     assert "is a video" in refusal(tmp_path / "video.mp4")
     assert "no frame" in refusal(tmp_path / "cut.mp4")
-    for name in ("cut.png", "text.png", "empty.png"):
+    assert "is empty" in refusal(tmp_path / "empty.png")
+    assert "is a folder" in refusal(tmp_path)
+    os.mkfifo(tmp_path / "pipe.png")
+    assert "is no file" in refusal(tmp_path / "pipe.png")
+    for name in ("cut.png", "text.png"):
         assert "damaged" in refusal(tmp_path / name)
 
 
@@ -73,6 +78,31 @@ def test_reading_stops_where_it_is_told(tmp_path: Path) -> None:
     info, back = read_video(tmp_path / "a.mp4", 3)
     assert (info.frames, len(back)) == (8, 3)
     assert abs(int(back[2].mean()) - 40) < 3
+
+
+def test_a_few_frames_of_each_second(tmp_path: Path) -> None:
+    frames = [np.full((64, 64, 3), 10 * index, np.uint8) for index in range(24)]
+    write_video(tmp_path / "a.mp4", frames, 8)
+    for a_second, expected in ((2.0, [0, 4, 8, 12, 16, 20]), (6.0, [0, 1, 3, 4, 5, 7]), (9.0, [0, 1, 2, 3, 4, 5])):
+        with reading(tmp_path / "a.mp4", 6, Limits(), a_second=a_second) as (info, some):
+            assert [round(float(frame.mean()) / 10) for frame in some] == expected
+            assert info.frames == 24
+
+
+def test_a_file_that_breaks_off_is_said(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", [noise()] * 40, 8)
+    whole = (tmp_path / "a.mp4").read_bytes()
+    (tmp_path / "a.mp4").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(BadMedia, match="further on"):
+        read_video(tmp_path / "a.mp4", 100)
+
+
+def test_what_lies_beside_a_file_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.fromarray(noise()).save(tmp_path / "a.png")
+    (tmp_path / "json.py").write_text("raise SystemExit(3)")
+    (tmp_path / "numpy.py").write_text("raise SystemExit(3)")
+    monkeypatch.chdir(tmp_path)
+    assert read_image(Path("a.png")).shape == (64, 96, 3)
 
 
 def test_reading_writes_nothing(tmp_path: Path) -> None:

@@ -1,32 +1,20 @@
 """Files to frames: other people's pictures and videos, read in a child process with limits."""
 
 import json
-import os
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from hibari.errors import BadMedia
+from hibari.media import child
+from hibari.media.child import DEFAULT, Limits
 from hibari.media.fit import Frame
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What one file may cost: wall-clock seconds, bytes of address space, pixels of a frame."""
-
-    seconds: float = 30.0
-    memory: int = 3 << 30
-    pixels: int = 50_000_000
-
-
-DEFAULT = Limits()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,53 +50,80 @@ def read_video(path: Path, max_frames: int, limits: Limits = DEFAULT) -> tuple[M
 
 
 @contextmanager
-def reading(path: Path, max_frames: int, limits: Limits) -> Iterator[tuple[MediaInfo, Iterator[Frame]]]:
+def reading(
+    path: Path, max_frames: int, limits: Limits, *, a_second: float | None = None
+) -> Iterator[tuple[MediaInfo, Iterator[Frame]]]:
     """What a picture or video is, and its frames as they arrive, upright; both raise BadMedia.
 
-    For files that are too long to hold: the frames end with the block.
+    For files that are too long to hold: the frames end with the block. With `a_second` that many of each second's
+    frames come, evenly spread, or all where there are fewer.
     """
-    if not path.is_file():
-        raise BadMedia(f"{path}: no such file.", hint="Give a picture or a video.")
-    task = asdict(limits) | {"path": str(path.absolute()), "frames": max_frames, "cpu": int(limits.seconds) + 1}
-    child = subprocess.Popen(
-        [sys.executable, "-m", "hibari.media.reader", json.dumps(task)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,  # damaged files make the decoders talk; the answer says what matters
-        env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},  # a pool of threads would eat the address space
-        start_new_session=True,  # so that Ctrl-C reaches us alone, and we end the child
-    )
-    assert child.stdout is not None
-    alarm = threading.Timer(limits.seconds, child.kill)
+    _check_file(path)
+    task = {"path": str(path.absolute()), "frames": max_frames, "a_second": a_second}
+    process = child.start("hibari.media.reader", task, limits)
+    assert process.stdout is not None
+    alarm = threading.Timer(limits.seconds, process.kill)
     alarm.start()
     try:
-        info = _head(path, child.stdout, alarm)
-        yield info, _frames(path, child.stdout, info, max_frames)
+        reader = _Reader(path, process, alarm)
+        info = reader.head()
+        yield info, reader.frames(info, max_frames)
     finally:
         alarm.cancel()
-        child.kill()
-        child.stdout.close()
-        child.wait()
+        process.kill()
+        process.stdout.close()
+        process.wait()
 
 
-def _head(path: Path, pipe: IO[bytes], alarm: threading.Timer) -> MediaInfo:
-    line = pipe.readline()
-    if not line:
-        reason = "reading it takes too long" if alarm.finished.is_set() else "reading it failed"
-        raise BadMedia(f"{path}: {reason}.", hint="Is it a picture or a video, and whole?")
-    head: dict[str, Any] = json.loads(line)
-    if "error" in head:
-        raise BadMedia(f"{path}: {head['error']}.")
-    return MediaInfo(**head)
+def _check_file(path: Path) -> None:
+    """Raise BadMedia for what no decoder has to be asked about."""
+    try:
+        if path.is_dir():
+            raise BadMedia(f"{path} is a folder.", hint="Give a picture or a video.")
+        if not path.exists():
+            raise BadMedia(f"{path}: no such file.", hint="Give a picture or a video.")
+        if not path.is_file():
+            raise BadMedia(f"{path} is no file but a device or a pipe.", hint="Give a picture or a video.")
+        with path.open("rb") as file:
+            if not file.read(1):
+                raise BadMedia(f"{path} is empty.", hint="Give a picture or a video.")
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        reason = getattr(error, "strerror", None) or str(error)
+        raise BadMedia(f"{path} cannot be read ({reason}).", hint="Give a picture or a video.") from error
 
 
-def _frames(path: Path, pipe: IO[bytes], info: MediaInfo, max_frames: int) -> Iterator[Frame]:
-    size = info.width * info.height * 3
-    for index in range(max_frames):
-        data = pipe.read(size)
-        if len(data) == size:
-            yield np.frombuffer(data, np.uint8).reshape(info.height, info.width, 3)
-        elif not data and index > 0:
-            return
-        else:
-            raise BadMedia(f"{path}: damaged at frame {index}.")
+@dataclass(frozen=True)
+class _Reader:
+    """Our end of a child that reads a file."""
+
+    path: Path
+    process: subprocess.Popen[bytes]
+    alarm: threading.Timer
+
+    def head(self) -> MediaInfo:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            reason = "reading it takes too long" if self._late() else "reading it failed"
+            raise BadMedia(f"{self.path}: {reason}.", hint="Is it a picture or a video, and whole?")
+        head: dict[str, Any] = json.loads(line)
+        if "error" in head:
+            raise BadMedia(f"{self.path}: {head['error']}.")
+        return MediaInfo(**head)
+
+    def frames(self, info: MediaInfo, max_frames: int) -> Iterator[Frame]:
+        assert self.process.stdout is not None
+        size = info.width * info.height * 3
+        for _ in range(max_frames):
+            data = self.process.stdout.read(size)
+            if len(data) == size:
+                yield np.frombuffer(data, np.uint8).reshape(info.height, info.width, 3)
+            elif not data and self.process.wait() == 0:
+                return  # the end, and not that of a child that was killed between two frames
+            elif self._late():
+                raise BadMedia(f"{self.path}: reading it takes too long.", hint="A shorter piece of it will do.")
+            else:
+                raise BadMedia(f"{self.path}: it begins well and is damaged further on.", hint="Is the file whole?")
+
+    def _late(self) -> bool:
+        return self.alarm.finished.is_set()

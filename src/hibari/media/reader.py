@@ -6,13 +6,14 @@ asked for, their raw bytes (rgb24) on standard output. A file that kills it kill
 """
 
 import json
-import resource
 import sys
 import warnings
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from hibari.media import child
 
 if TYPE_CHECKING:
     import av
@@ -25,19 +26,6 @@ PICTURES = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 
 class Unreadable(Exception):
     """This file cannot be read; the message says why."""
-
-
-def limit(memory_bytes: int, cpu_seconds: int) -> None:
-    """Bound this process: address space, processor time, and no file may be written."""
-    for what, value in (
-        (resource.RLIMIT_AS, memory_bytes),
-        (resource.RLIMIT_CPU, cpu_seconds),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        hard = resource.getrlimit(what)[1]
-        soft = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(what, (soft, hard))
 
 
 def read_picture(path: Path, max_pixels: int) -> "tuple[dict[str, Any], Iterator[np.ndarray]] | None":
@@ -64,8 +52,8 @@ def read_picture(path: Path, max_pixels: int) -> "tuple[dict[str, Any], Iterator
     return head, iter([frame])
 
 
-def read_video(path: Path, max_pixels: int) -> "tuple[dict[str, Any], Iterator[np.ndarray]]":
-    """Head and the frames of a video, upright, as they are decoded."""
+def read_video(path: Path, max_pixels: int, a_second: float | None) -> "tuple[dict[str, Any], Iterator[np.ndarray]]":
+    """Head and the frames of a video, upright, as they are decoded; of each second so many as are wanted."""
     import av
 
     container = av.open(str(path), options={"format_whitelist": DEMUXERS, "protocol_whitelist": "file"})
@@ -74,20 +62,34 @@ def read_video(path: Path, max_pixels: int) -> "tuple[dict[str, Any], Iterator[n
     stream = container.streams.video[0]
     stream.thread_type = "NONE"  # threads cost address space, and the limit counts it
     _check_pixels(stream.width, stream.height, max_pixels)
-    frames = (_upright(frame, max_pixels) for frame in container.decode(stream))
+    rate = stream.average_rate or stream.guessed_rate
+    fps = float(rate) if rate else 0.0
+    decoded = thinned(container.decode(stream), fps, a_second)
+    frames = (_upright(frame, max_pixels) for frame in decoded)
     first = next(frames, None)
     if first is None:
         raise Unreadable("it holds no frame")
-    rate = stream.average_rate or stream.guessed_rate
     head = {
         "kind": "video",
         "codec": stream.codec_context.name,
         "width": first.shape[1],
         "height": first.shape[0],
-        "fps": float(rate) if rate else 0.0,
+        "fps": fps,
         "frames": stream.frames,
     }
-    return head, _chain(first, frames)
+    return head, _same_size(first, frames)
+
+
+def thinned(frames: "Iterator[av.VideoFrame]", fps: float, a_second: float | None) -> "Iterator[av.VideoFrame]":
+    """The frames nearest to even steps in time; all where there are fewer of them, or nobody knows how many."""
+    if a_second is None or fps <= a_second:
+        yield from frames
+        return
+    step = 0
+    for index, frame in enumerate(frames):
+        if index >= round(step * fps / a_second):
+            yield frame
+            step += 1
 
 
 def _upright(frame: "av.VideoFrame", max_pixels: int) -> "np.ndarray":
@@ -97,9 +99,8 @@ def _upright(frame: "av.VideoFrame", max_pixels: int) -> "np.ndarray":
     return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90))
 
 
-def _chain(first: "np.ndarray", rest: "Iterator[np.ndarray]") -> "Iterator[np.ndarray]":
-    yield first
-    for frame in rest:
+def _same_size(first: "np.ndarray", rest: "Iterator[np.ndarray]") -> "Iterator[np.ndarray]":
+    for frame in chain([first], rest):
         if frame.shape != first.shape:
             raise Unreadable("its frames change their size")
         yield frame
@@ -113,7 +114,7 @@ def _check_pixels(width: int, height: int, max_pixels: int) -> None:
 def answer(task: dict[str, Any]) -> None:
     """Do one task: read `path`, write its head, and up to `frames` frames."""
     path = Path(task["path"])
-    head, frames = read_picture(path, task["pixels"]) or read_video(path, task["pixels"])
+    head, frames = read_picture(path, task["pixels"]) or read_video(path, task["pixels"], task["a_second"])
     sys.stdout.buffer.write(json.dumps(head).encode() + b"\n")
     for frame in islice(frames, task["frames"]):
         sys.stdout.buffer.write(frame.tobytes())
@@ -122,8 +123,7 @@ def answer(task: dict[str, Any]) -> None:
 
 def main() -> None:
     """Read the task from the command line; every failure is one line of JSON and exit status 1."""
-    task = json.loads(sys.argv[1])
-    limit(task["memory"], task["cpu"])
+    task = child.begin()
     warnings.simplefilter("ignore")
     try:
         answer(task)

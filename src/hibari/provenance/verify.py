@@ -1,36 +1,41 @@
 """Was this file made here? Three techniques are asked, and the answer says which of them it rests on.
 
 Metadata: the file's own Content Credentials. Watermark: what its pixels carry, also in a copy that was re-encoded,
-cut or stripped, or in one screenshot of it. Fingerprint: what it looks like, which never proves anything. Frames are
-decoded in a child process with limits; nothing is written, and no keys are made.
+cut or stripped, or in one screenshot of it. Fingerprint: what it looks like, which never proves anything. Pictures and
+credentials are read in child processes with limits; no keys, certificates or records are made.
 """
 
 import hashlib
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from hibari.config import Settings
-from hibari.media.decode import DEFAULT, Limits, MediaInfo, reading
+from hibari.errors import BadMedia
+from hibari.media.child import Limits
+from hibari.media.decode import MediaInfo, reading
+from hibari.provenance.answer import Answer, Look, Technique
 from hibari.provenance.credentials.anchors import Anchors
-from hibari.provenance.credentials.read import CredentialFinding, read
+from hibari.provenance.credentials.read import CredentialFinding, read_apart
 from hibari.provenance.fingerprint import FingerprintIndex, Resemblance, hashes_of
 from hibari.provenance.ids import GenerationId
 from hibari.provenance.ledger import Entry, Ledger
 from hibari.provenance.places import CREDENTIALS, INDEX, KEYS, ledger_url
-from hibari.provenance.watermark.keys import KeyRing
+from hibari.provenance.watermark.claims import MarkFinding
+from hibari.provenance.watermark.keys import KeyRing, WatermarkKey
 from hibari.store import Store
 
 if TYPE_CHECKING:
     from hibari.media.fit import Frame
-    from hibari.provenance.watermark.claims import MarkFinding
 
-MOST_FRAMES = 100_000
-LOOKED_AT_S = 10.0  # seconds given to the watermark's search
+LOOK_SECONDS = 6.0  # for the watermark; with all else, a foreign clip is answered within ten
+SEEN_A_SECOND = 6.0  # frames, which is what the watermark's search looks at; every third is the fingerprint's
+MOST_FRAMES = 384  # 64 seconds, which is as much as the search looks at
 HASHED_A_SECOND = 2
-HASHED_AT_MOST = 240  # frames whose fingerprint is taken
+HASHED_SIDE = 512  # pixels of the longer side, as what was recorded was hashed
+LOCKED_SECONDS = 3.0  # that a locked ledger is waited for
 MAGIC = {
     b"\x89PNG\r\n\x1a\n": "image/png",
     b"\xff\xd8\xff": "image/jpeg",
@@ -39,135 +44,192 @@ MAGIC = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What is known of a file. `made_here` rests on metadata or watermark alone; `intact` says it is as it was signed.
+class Records:
+    """What is remembered here: the ledger, and the fingerprints of all that is in it."""
 
-    `entry` is the ledger's, where it has one; `recovered` are the credentials that the ledger kept of a file that has
-    lost its own.
-    """
-
-    file: str
-    made_here: bool
-    intact: bool
-    id: GenerationId | None
-    info: MediaInfo
-    metadata: CredentialFinding
-    watermark: "MarkFinding"
-    resembles: tuple[Resemblance, ...]
-    entry: Entry | None
-    recovered: CredentialFinding | None
-
-    def as_dict(self) -> dict[str, Any]:
-        """The answer as plain values, for JSON; nothing in it names a person or repeats a prompt."""
-        entry, mark, seen = self.entry, self.watermark, self.metadata
-        mark_id = GenerationId(mark.id) if mark.found and mark.id is not None else None
-        return {
-            "file": self.file,
-            "made_here": self.made_here,
-            "intact": self.intact,
-            "id": _text(self.id),
-            "created_at": entry.created_at.isoformat() if entry else _moment(seen.created_at),
-            "model": entry.model if entry else (seen.model or None),
-            "revision": entry.revision if entry else None,
-            "sources": [
-                {"relationship": source.relationship, "title": source.title, "sha256": source.sha256}
-                for source in (entry.sources if entry else ())
-            ],
-            "recorded": entry is not None,
-            "techniques": {
-                "metadata": {
-                    "found": seen.found,
-                    "id": _text(seen.id),
-                    "state": seen.state,
-                    "signed_here": seen.authentic,
-                    "intact": seen.intact,
-                    "issuer": seen.issuer or None,
-                    "problems": list(seen.problems),
-                    "recovered": self.recovered.state if self.recovered else None,
-                },
-                "watermark": {
-                    "found": mark.found,
-                    "id": _text(mark_id),
-                    "exact": mark.exact,
-                    "z": round(mark.z, 2),
-                    "false_positive_rate": mark.false_positive_rate,
-                    "key": mark.key,
-                },
-                "fingerprint": {
-                    "found": bool(self.resembles),
-                    "id": _text(self.resembles[0].id) if self.resembles else None,
-                    "similar_to": [
-                        {"id": str(one.id), "votes": one.votes, "of": one.asked, "distance": round(one.distance, 1)}
-                        for one in self.resembles
-                    ],
-                },
-            },
-        }
-
-
-@dataclass
-class Verifier:
-    """What answers: the keys, certificates and records of an installation."""
-
-    anchors: Anchors
-    keys: KeyRing
+    store: Store
     ledger: Ledger
     index: FingerprintIndex
-    limits: Limits = field(default_factory=lambda: DEFAULT)
 
     @classmethod
-    def open(cls, settings: Settings) -> Self:
-        """The verifier of the data folder's installation; raises what is wrong with it."""
-        home = settings.ensure_home()
-        store = Store.open(ledger_url(settings))
+    def open(cls, settings: Settings) -> Self | None:
+        """The records of an installation, None where nothing was ever recorded; raises StoreError, OutputError."""
+        url = ledger_url(settings)
+        if isinstance(url, Path) and not url.exists():
+            return None
+        store = Store.open(url, migrate=False, timeout_s=LOCKED_SECONDS)
+        try:
+            file = settings.home / INDEX
+            return cls(store=store, ledger=Ledger(store, file), index=FingerprintIndex.open(store, file))
+        except BaseException:
+            store.close()
+            raise
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verifier:
+    """What answers: the keys, certificates and records of an installation, as far as there are any.
+
+    `look_seconds` bounds the search for the watermark of one file; half of it goes to seeing the frames.
+    """
+
+    anchors: Anchors
+    keys: Sequence[WatermarkKey]
+    records: Records | None
+    look_seconds: float = LOOK_SECONDS
+    limits: Limits = field(default_factory=Limits)
+
+    @classmethod
+    def open(cls, settings: Settings, *, look_seconds: float = LOOK_SECONDS) -> Self:
+        """The verifier of the data folder's installation; makes nothing, and raises what is wrong with what is there.
+
+        Raises Refused for keys that are open to others and certificates that are damaged, and StoreError for a ledger
+        that is locked, damaged or newer.
+        """
+        folder = settings.home / KEYS
         return cls(
-            anchors=Anchors.load(home / CREDENTIALS),
-            keys=KeyRing.open(home / KEYS),
-            ledger=Ledger(store, home / INDEX),
-            index=FingerprintIndex.open(store, home / INDEX),
+            anchors=Anchors.load(settings.home / CREDENTIALS),
+            keys=KeyRing.open(folder).all() if folder.is_dir() else (),
+            records=Records.open(settings),
+            look_seconds=look_seconds,
+            limits=Limits(seconds=max(30.0, look_seconds), processor_seconds=max(30.0, look_seconds)),
         )
 
-    def verify(self, path: Path) -> Answer:
-        """Ask all three techniques about a file; raises BadMedia where it cannot be read."""
-        from hibari.provenance.watermark.search import find_mark
+    def close(self) -> None:
+        """Let go of the records."""
+        if self.records is not None:
+            self.records.store.close()
 
-        kept: list[Frame] = []
-        with reading(path, MOST_FRAMES, self.limits) as (info, frames):
-            fps = info.fps or 1.0
-            mark = find_mark(
-                _keeping(frames, fps, kept), fps, self.keys.all(), self.ledger.issued_ids(), seconds_limit=LOOKED_AT_S
-            )
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def verify(self, path: Path) -> Answer:
+        """Ask all three techniques about a file; raises BadMedia where it cannot be read, and StoreError."""
+        try:
+            return self._answer(path)
+        except OSError as error:  # it was moved or cut while it was read
+            raise BadMedia(f"{path} cannot be read ({error.strerror}).", hint="Is it still there?") from error
+
+    def _answer(self, path: Path) -> Answer:
+        sight = self._look_at(path)
         mime = sniff(path)
-        seen = read(path, mime, self.anchors) if mime else CredentialFinding(state="none")
-        resembles = tuple(self.index.search(hashes_of(kept, HASHED_A_SECOND)))
+        seen = read_apart(path, mime, self.anchors) if mime else _CARRIES_NONE
+        mark = sight.mark
         marked = GenerationId(mark.id) if mark.found and mark.id is not None else None
-        own = seen.id if seen.authentic else None
-        claimed = own or marked
-        entry = self.ledger.find(claimed) if claimed is not None else None
+        own = self._signed_id(path, seen)
+        rests_on: list[Technique] = ["metadata"] if own is not None else []
+        if marked is not None:
+            rests_on.append("watermark")
+        proven = own or marked
+        entry = self._find(proven)
         recovered = None
-        if entry is not None and not seen.found and mime:
-            recovered = read(path, mime, self.anchors, entry.manifest)
+        if entry is not None and own is None and mime:
+            recovered = read_apart(path, mime, self.anchors, entry.manifest)
         return Answer(
             file=str(path),
-            made_here=own is not None or mark.found,
-            intact=self._intact(path, seen, entry),
-            id=claimed,
-            info=info,
+            rests_on=tuple(rests_on),
+            intact=own is not None or (entry is not None and _is_delivery(path, entry)),
+            id=proven,
+            info=sight.info,
+            look=sight.look,
             metadata=seen,
             watermark=mark,
-            resembles=resembles,
+            compared=self.records is not None and len(self.records.index) > 0,
+            resembles=sight.resembles,
             entry=entry,
             recovered=recovered,
         )
 
-    def _intact(self, path: Path, seen: CredentialFinding, entry: Entry | None) -> bool:
-        """Whether the file is, byte for byte, what was signed here."""
-        if seen.authentic and seen.intact:
-            return True
-        if entry is None:
-            return False
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == entry.delivery.file_sha256
+    def _signed_id(self, path: Path, seen: CredentialFinding) -> GenerationId | None:
+        """The id that a file's credentials prove: ours, unaltered, and signed for just this file.
+
+        Authentic credentials that do not fit may have been lifted off a file of ours and put on any other. Where our
+        certificate has ended and no time stamp says that it signed before, the ledger's record of the file does.
+        """
+        if not seen.intact or seen.id is None:
+            return None
+        if seen.authentic:
+            return seen.id
+        entry = self._find(seen.id) if seen.expired else None
+        return seen.id if entry is not None and _is_delivery(path, entry) else None
+
+    def _find(self, generation: GenerationId | None) -> Entry | None:
+        if generation is None or self.records is None:
+            return None
+        return self.records.ledger.find(generation)
+
+    def _look_at(self, path: Path) -> "_Sight":
+        """What can be seen of a file: its watermark and what it resembles."""
+        started = time.monotonic()
+        wanted = MOST_FRAMES if self.keys or self.records else 1  # whether it can be read is asked in any case
+        with reading(path, wanted, self.limits, a_second=SEEN_A_SECOND) as (info, frames):
+            watched = _Watched(frames, min(info.fps, SEEN_A_SECOND) or 1.0)
+            mark = self._search(watched)
+        resembles: tuple[Resemblance, ...] = ()
+        if self.records is not None and len(self.records.index):
+            resembles = tuple(self.records.index.search(hashes_of(watched.kept, HASHED_A_SECOND)))
+        moving = info.kind == "video"
+        clip_seconds = watched.count / watched.fps if moving else 0.0
+        look = Look(
+            keys=len(self.keys),
+            seconds=time.monotonic() - started,
+            clip_seconds=clip_seconds,
+            cut=moving and not watched.ended and (not info.frames or info.frames > (clip_seconds + 1) * info.fps),
+        )
+        return _Sight(info=info, mark=mark, resembles=resembles, look=look)
+
+    def _search(self, watched: "_Watched") -> MarkFinding:
+        if not self.keys:  # and then torch is not needed either
+            for _ in watched:
+                pass
+            return MarkFinding(found=False)
+        from hibari.provenance.watermark.search import find_mark
+
+        issued = self.records.ledger.issued_ids() if self.records is not None else None
+        return find_mark(watched, watched.fps, self.keys, issued, seconds_limit=self.look_seconds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sight:
+    """What was seen of one file."""
+
+    info: MediaInfo
+    mark: MarkFinding
+    resembles: tuple[Resemblance, ...]
+    look: Look
+
+
+class _Watched:
+    """Frames on their way to the watermark's search: counted, and one each half second kept for the fingerprint."""
+
+    def __init__(self, frames: "Iterator[Frame]", fps: float) -> None:
+        self.fps, self.count, self.ended = fps, 0, False
+        self.kept: list[Frame] = []
+        self._frames = frames
+
+    def __iter__(self) -> "Iterator[Frame]":
+        for frame in self._frames:
+            if self.count >= round(len(self.kept) * self.fps / HASHED_A_SECOND):
+                self.kept.append(_small(frame))
+            self.count += 1
+            yield frame
+        self.ended = self.count < MOST_FRAMES
+
+
+def _small(frame: "Frame") -> "Frame":
+    """A frame at the size that its fingerprint needs, since many are held at once."""
+    import numpy as np
+    from PIL import Image
+
+    picture = Image.fromarray(frame)
+    picture.thumbnail((HASHED_SIDE, HASHED_SIDE), Image.Resampling.BOX)
+    return np.asarray(picture)
+
+
+_CARRIES_NONE = CredentialFinding(state="none", problems=("Credentials in files of this type are not read here.",))
 
 
 def sniff(path: Path) -> str:
@@ -184,17 +246,9 @@ def sniff(path: Path) -> str:
     return ""
 
 
-def _keeping(frames: "Iterator[Frame]", fps: float, kept: "list[Frame]") -> "Iterator[Frame]":
-    """The frames as they are, one each half second put aside for the fingerprint."""
-    for index, frame in enumerate(frames):
-        if len(kept) < HASHED_AT_MOST and index >= round(len(kept) * fps / HASHED_A_SECOND):
-            kept.append(frame)
-        yield frame
-
-
-def _text(value: GenerationId | None) -> str | None:
-    return str(value) if value is not None else None
-
-
-def _moment(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment is not None else None
+def _is_delivery(path: Path, entry: Entry) -> bool:
+    """Whether a file is, byte for byte, the one that was recorded."""
+    if path.stat().st_size != entry.delivery.file_bytes:
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == entry.delivery.file_sha256

@@ -4,24 +4,27 @@ Any file may come in, so nothing in a manifest is taken to be of the right type,
 an exception. Whether a file was *made here* is for `verify` to say, which has the ledger and the watermark too.
 """
 
+import base64
 import json
-from dataclasses import dataclass
+import subprocess
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import c2pa
-
 from hibari.errors import InvalidRequest
+from hibari.media import child
+from hibari.media.child import Limits
 from hibari.provenance.credentials.anchors import SIGNERS, Anchors
 from hibari.provenance.credentials.manifest import GENERATION
+from hibari.provenance.credentials.reader import report
 from hibari.provenance.ids import GenerationId
 
 State = Literal["none", "trusted", "valid", "invalid", "unreadable"]
-MAX_TEXT = 200  # of any text out of a file
+MAX_TEXT = 200  # letters of any text out of a file
+LIMITS = Limits(processor_seconds=8.0, memory=2 << 30)  # time to hash some gigabytes of video
 _BINDINGS = {"assertion.dataHash.match", "assertion.bmffHash.match", "assertion.boxesHash.match"}
 _MISMATCHES = {"assertion.dataHash.mismatch", "assertion.bmffHash.mismatch", "assertion.boxesHash.mismatch"}
-_NOT_SUPPORTED = "Credentials in files of this type are not read here."
 _EXPIRED, _UNTRUSTED = "signingCredential.expired", "signingCredential.untrusted"
 _WORDS = {
     "assertion.dataHash.mismatch": "the picture is not the one that was signed",
@@ -78,24 +81,49 @@ class CredentialFinding:
 
 
 def read(path: Path, mime: str, anchors: Anchors, manifest: bytes | None = None) -> CredentialFinding:
-    """The credentials in a file, or those in `manifest` (from the ledger) held against the file. Never raises for
-    what is in either of them.
+    """The credentials in a file of ours, or those in `manifest` (from the ledger) held against the file.
+
+    Never raises for what is in either of them, but runs the library's native code in this process: files that may come
+    from anywhere are for `read_apart`.
     """
+    return _judged(report(path, mime, anchors, manifest))
+
+
+def read_apart(
+    path: Path, mime: str, anchors: Anchors, manifest: bytes | None = None, limits: Limits = LIMITS
+) -> CredentialFinding:
+    """The same in a child process with limits: what hangs or kills it makes the credentials unreadable, no more."""
+    given = {
+        "anchors": asdict(anchors),
+        "manifest": None if manifest is None else base64.b64encode(manifest).decode("ascii"),
+    }
+    task = {"path": str(path.absolute()), "mime": mime}
+    with child.start("hibari.provenance.credentials.reader", task, limits, stdin=subprocess.PIPE) as process:
+        try:
+            said, _ = process.communicate(json.dumps(given).encode(), timeout=limits.seconds)
+        except subprocess.TimeoutExpired:
+            return _unreadable("Reading the credentials takes too long")
+        finally:
+            process.kill()
+    if process.returncode != 0:
+        return _unreadable("Reading the credentials failed or went beyond its limits")
+    return _judged(json.loads(said))
+
+
+def _judged(told: dict[str, Any]) -> CredentialFinding:
+    """What a report of the library is worth."""
+    if "state" in told:
+        problems = (_text(told["problem"]),) if told["problem"] else ()
+        return CredentialFinding(state=told["state"], problems=problems)
     try:
-        with path.open("rb") as stream, c2pa.Reader(mime, stream, manifest, context=anchors.context()) as reader:
-            store = json.loads(reader.json())
-            state = reader.get_validation_state()
-    except c2pa.C2paError.ManifestNotFound:
-        return CredentialFinding(state="none")
-    except c2pa.C2paError.NotSupported:
-        return CredentialFinding(state="none", problems=(_NOT_SUPPORTED,))
-    except c2pa.C2paError as error:
-        return CredentialFinding(state="unreadable", problems=(f"The credentials cannot be read: {_text(str(error))}",))
-    except OSError as error:
-        return CredentialFinding(state="unreadable", problems=(f"The file cannot be read: {error.strerror}",))
+        store = json.loads(told["store"])
     except (ValueError, RecursionError):
-        return CredentialFinding(state="unreadable", problems=("The credentials are nested beyond reading",))
-    return _finding(_record(store), str(state))
+        return _unreadable("The credentials are nested beyond reading")
+    return _finding(_record(store), told["library"])
+
+
+def _unreadable(problem: str) -> CredentialFinding:
+    return CredentialFinding(state="unreadable", problems=(problem,))
 
 
 def in_words(problem: str) -> str:

@@ -21,7 +21,7 @@ class MarkFinding:
     the best that was seen (where nothing is found: of the issued ids). `false_positive_rate` bounds the share of
     searches without a mark that would end in so strong a claim (1 where none is made). `scale` is the file's size over
     the size that was marked (of which a short side of more than 480 pixels counts as 480), `angle` its turn in degrees,
-    `flipped` whether it is mirrored.
+    `flipped` whether it is mirrored. `whole` is False where time ran out before every size and turn was tried.
     """
 
     found: bool
@@ -34,6 +34,7 @@ class MarkFinding:
     flipped: bool = False
     scale: float = 1.0
     angle: float = 0.0
+    whole: bool = True
 
 
 def false_positive_rate(id_z: float, *, readings: int, ids: float) -> float:

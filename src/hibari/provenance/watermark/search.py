@@ -5,9 +5,11 @@ is then searched for the pilots of every key, first as a plain copy of any size,
 best places say is decoded or, where that is too weak, matched against the issued ids. Decoding of files is not here.
 """
 
+import itertools
+import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -51,15 +53,18 @@ def find_mark(
     """Search frames (uint8 (H, W, 3), all of one size; one is enough) for a mark of any of the keys.
 
     `issued` (sorted uint64) lets a mark that is too weak to spell its id be matched against the ids that there are.
-    Looking stops after half of `seconds_limit` and searching soon after all of it; what is claimed is what was seen.
+    Looking stops after half of `seconds_limit` and searching soon after all of it; what is claimed is what was seen,
+    and the finding says where the time ran out.
     """
-    deadline = time.monotonic() + seconds_limit
-    windows = list(watch(frames, fps, time.monotonic() + seconds_limit / 2))
+    deadline, half = (time.monotonic() + seconds_limit * part for part in (1.0, 0.5))
+    windows = list(watch(frames, fps, half))
+    seen_all = time.monotonic() <= half
     if not windows or not keys:
         return MarkFinding(found=False)
     whole = torch.stack([total for total, _ in windows]).sum(dim=0) / sum(count for _, count in windows)
     views = [whole, *(total / count for total, count in windows if len(windows) > 1)]
-    return Seeker(keys, issued, len(views) * len(keys)).search(views, deadline)
+    finding = Seeker(keys, issued, len(views) * len(keys)).search(views, deadline)
+    return finding if seen_all else replace(finding, whole=False)
 
 
 def watch(frames: np.ndarray | Iterable[np.ndarray], fps: float, deadline: float) -> Iterator[tuple[torch.Tensor, int]]:
@@ -109,27 +114,27 @@ class Seeker:
 
         Plain copies are looked for in every view before anything bent is, since they take a thirtieth of the time.
         """
-        best = MarkFinding(found=False)
+        best, until = MarkFinding(found=False), math.inf  # the first view is looked at whatever the time
         with torch.inference_mode():
             spectra = [Spectrum(view) for view in views]
-            for lattices in (geometry.upright, geometry.bent):
-                for spectrum in spectra:
-                    for lock in self.locks(spectrum, lattices(spectrum.height, spectrum.width)):
-                        finding = self.read(spectrum, lock)
-                        if finding.found:
-                            return finding
-                        best = max(best, finding, key=lambda one: one.z)
-                    if time.monotonic() > deadline:
-                        return best
+            for lattices, spectrum in itertools.product((geometry.upright, geometry.bent), spectra):
+                for lock in self.locks(spectrum, lattices(spectrum.height, spectrum.width), until):
+                    finding = self.read(spectrum, lock)
+                    if finding.found:
+                        return finding
+                    best = max(best, finding, key=lambda one: one.z)
+                if time.monotonic() > deadline:
+                    return replace(best, whole=False)
+                until = deadline
         return best
 
-    def survey(self, spectrum: Spectrum, lattices: np.ndarray) -> torch.Tensor:
-        """The pilots' statistic for every key and lattice: float32 (keys, L)."""
-        return self._correlator.survey(spectrum, lattices)
+    def survey(self, spectrum: Spectrum, lattices: np.ndarray, deadline: float = math.inf) -> torch.Tensor:
+        """The pilots' statistic for every key and lattice: float32 (keys, L), minus infinity where time ran out."""
+        return self._correlator.survey(spectrum, lattices, deadline)
 
-    def locks(self, spectrum: Spectrum, lattices: np.ndarray) -> list[Lock]:
+    def locks(self, spectrum: Spectrum, lattices: np.ndarray, deadline: float = math.inf) -> list[Lock]:
         """The few places of these lattices, and near them, that speak most clearly for a key; the best first."""
-        scores = self.survey(spectrum, lattices)
+        scores = self.survey(spectrum, lattices, deadline)
         order = scores.ravel().argsort(descending=True)[: 4 * REFINED].tolist()
         locks: list[Lock] = []
         refined = 0

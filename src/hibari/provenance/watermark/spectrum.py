@@ -4,6 +4,9 @@ Measured once for a window of frames; every key and every lattice then only read
 repeats over a frame is a set of points in the frame's spectrum, so a fold at any size, turn or squeeze is a look-up.
 """
 
+import math
+import time
+
 import numpy as np
 import torch
 from torch.nn import functional
@@ -75,16 +78,19 @@ class Correlator:
         """The same for one of the keys."""
         return Correlator(self._raw_places, self._conjugates[key : key + 1].numpy().conj())
 
-    def survey(self, spectrum: Spectrum, lattices: np.ndarray) -> torch.Tensor:
+    def survey(self, spectrum: Spectrum, lattices: np.ndarray, deadline: float = math.inf) -> torch.Tensor:
         """The pilots' statistic at the best place, for every key and lattice: float32 (keys, L).
 
-        At a place without a mark it is a standard normal number.
+        At a place without a mark it is a standard normal number. Minus infinity stands for lattices that were not
+        looked at before the `deadline` (of time.monotonic).
         """
-        found = torch.empty(len(self._conjugates), len(lattices))
+        found = torch.full((len(self._conjugates), len(lattices)), -math.inf)
         for start in range(0, len(lattices), CHUNK):
             seen = spectrum.at(torch.from_numpy(lattices[start : start + CHUNK]), self.places)
             for key, conjugate in enumerate(self._conjugates):
                 found[key, start : start + CHUNK] = self._map(seen, conjugate).amax(dim=(1, 2))
+            if time.monotonic() > deadline:
+                break
         return found
 
     def place(self, spectrum: Spectrum, lattice: np.ndarray, key: int = 0) -> tuple[float, np.ndarray]:
