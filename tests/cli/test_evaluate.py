@@ -46,6 +46,7 @@ def test_gallery_makes_a_picture(run: Run, model: str, tmp_path: Path) -> None:
     assert done.returncode == 0 and done.stdout == "sheet.png\n", done.stderr
     with Image.open(tmp_path / "out" / "sheet.png") as sheet:
         assert sheet.format == "PNG" and sheet.height > 500
+    assert "signed · watermarked · recorded as hbr_" in done.stderr
 
 
 def test_judges_are_scored_where_they_lie(run: Run) -> None:
@@ -62,6 +63,7 @@ def test_judges_are_scored_where_they_lie(run: Run) -> None:
         (["vae", "-o", "nowhere/result.json"], "no such folder"),
         (["judges", "--folder", "nowhere"], "hibari evaluate judges --train"),
         (["gallery", "--seeds", "0"], "--seeds"),
+        (["gallery", "-o", "sheet.mp4"], "-o: a sheet is a picture"),
     ],
 )
 def test_bad_input_is_one_line(run: Run, arguments: list[str], says: str) -> None:

@@ -1,7 +1,6 @@
 """What every file passes: screened, marked, signed, recorded, or no file at all. About 20 seconds."""
 
 import os
-import re
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from hibari.provenance.ids import GenerationId
 from hibari.provenance.label import Label
 from hibari.provenance.verify import Verifier
 from hibari.request import GenerationRequest
-from hibari.safety.policy import SHIPPED
+from houses import holding, own_home
 
 
 @pytest.fixture(scope="module")
@@ -28,13 +27,6 @@ def maker(home: Path) -> Hibari:
 
 def ask(**fields: Any) -> GenerationRequest:
     return GenerationRequest(**({"prompt": "an octopus drifts to the left", "seed": 4, "size": "480x320"} | fields))
-
-
-def own_home(home: Path, folder: Path) -> Path:
-    """A data folder of its own with the tiny model in it."""
-    folder.mkdir(mode=0o700)
-    (folder / "models").symlink_to(home / "models")
-    return folder
 
 
 def test_a_file_leaves_signed_marked_and_recorded(maker: Hibari, tmp_path: Path) -> None:
@@ -119,15 +111,6 @@ def test_what_is_held_waits_in_the_data_folder(home: Path, tmp_path: Path) -> No
     (item,) = maker.door.reviews.waiting()
     assert str(item.id) in caught.value.message
     assert item.file is not None and (house / item.file).is_file()
-
-
-def holding(tmp_path: Path) -> Path:
-    """The shipped policy, but every frame is held."""
-    sections = SHIPPED.read_text().split("\n\n")
-    held = [re.sub(r"hold = [0-9.]+", "hold = 0.0001", one) if "[frames." in one else one for one in sections]
-    path = tmp_path / "policy.toml"
-    path.write_text("\n\n".join(held))
-    return path
 
 
 def test_the_label_can_be_left_out_and_nothing_else(home: Path) -> None:

@@ -1,15 +1,18 @@
-"""A contact sheet of fixed prompts and seeds, made by the one road, to see with one's own eyes what numbers say."""
+"""A contact sheet of fixed prompts and seeds, to see with one's own eyes what numbers say.
+
+Its clips are made, and the sheet itself is delivered, by the one road: both are screened, marked, signed and recorded.
+"""
 
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from hibari.clip import Clip
 from hibari.media import decode
-from hibari.produce import Hibari
+from hibari.produce import Hibari, Record
+from hibari.produce.sheet import check_sheet_target, publish_sheet
 from hibari.request import GenerationRequest
 from hibari.worlds.sheet import contact_sheet
 
@@ -32,12 +35,18 @@ MOST_FRAMES = 1000
 
 def gallery(
     hibari: Hibari,
+    output: Path,
     prompts: Sequence[str] = PROMPTS,
     seeds: Sequence[int] = SEEDS,
     on_clip: Callable[[int, int], None] | None = None,
-) -> Image.Image:
-    """Every prompt with every seed, a row for each prompt; `on_clip(done, total)` is told of each clip."""
+) -> Record:
+    """Write a picture of every prompt with every seed, a row for each prompt; raises as `Hibari.generate` does.
+
+    `on_clip(done, total)` is told of each clip. The clips go once the sheet stands; what is recorded of them stays.
+    """
+    target = check_sheet_target(output)
     clips: list[Clip] = []
+    records: list[Record] = []
     with tempfile.TemporaryDirectory() as folder:
         for prompt in prompts:
             for seed in seeds:
@@ -45,6 +54,7 @@ def gallery(
                 record = hibari.generate(request, output=Path(folder) / f"{len(clips)}.mp4")
                 _, frames = decode.read_video(record.path, MOST_FRAMES)
                 clips.append(Clip(np.stack(frames), record.plan.fps, f"{seed}: {prompt}"))
+                records.append(record)
                 if on_clip is not None:
                     on_clip(len(clips), len(prompts) * len(seeds))
-    return contact_sheet(clips, columns=len(seeds), frames=4)
+        return publish_sheet(hibari, contact_sheet(clips, columns=len(seeds), frames=4), records, target)

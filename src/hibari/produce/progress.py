@@ -20,19 +20,20 @@ OnProgress = Callable[[Progress], None]
 
 @dataclass
 class Stopwatch:
-    """Seconds spent in each stage; a stage inside another is not counted twice."""
+    """Seconds spent in each stage, by a clock; a stage inside another is not counted twice."""
 
+    clock: Callable[[], float] = time.perf_counter
     seconds: dict[str, float] = field(default_factory=dict)
     _inner: list[float] = field(default_factory=list)
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
-        start = time.perf_counter()
+        start = self.clock()
         self._inner.append(0.0)
         try:
             yield
         finally:
-            spent, inner = time.perf_counter() - start, self._inner.pop()
+            spent, inner = self.clock() - start, self._inner.pop()
             self.seconds[stage] = self.seconds.get(stage, 0.0) + spent - inner
             if self._inner:
                 self._inner[-1] += spent

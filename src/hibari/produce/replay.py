@@ -13,6 +13,8 @@ from hibari.request import GenerationRequest
 
 _KEPT = ("prompt", "negative", "strength", "size", "seconds", "fps", "seed", "steps", "guidance", "image", "consent")
 
+COMPONENTS = "components"  # in the request that is kept of a sheet: the generations that it shows
+
 
 @dataclass(frozen=True, kw_only=True)
 class Replayed:
@@ -45,6 +47,9 @@ def request_of(entry: Entry) -> GenerationRequest:
     """The request of an entry, with nothing left open; raises InvalidRequest where it or a source is gone."""
     if entry.request is None:
         raise InvalidRequest(f"the request of {entry.id} was erased.", option="id")
+    if COMPONENTS in entry.request:
+        shown = ", ".join(entry.request[COMPONENTS])
+        raise InvalidRequest(f"{entry.id} is a sheet, which is not replayed.", option="id", hint=f"It shows {shown}.")
     image_sha256 = entry.sources[0].sha256 if entry.sources else None
     return asked_again(entry.id, entry.request, entry.model, image_sha256)
 

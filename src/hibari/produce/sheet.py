@@ -1,0 +1,137 @@
+"""A picture composed of generations, such as a contact sheet, on its way through the door.
+
+It leaves as any still does: screened, labelled, watermarked and signed under an id of its own, with the generations
+that it shows named as its components. That it shows nothing else is for whoever composes it to see to. It is no
+generation, so it cannot be replayed; its components can.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hibari import catalog
+from hibari.config import Settings
+from hibari.errors import InvalidRequest
+from hibari.media.files import check_writable
+from hibari.media.suffixes import format_of, mime_of
+from hibari.produce.door import Passage
+from hibari.produce.job import Job
+from hibari.produce.progress import Stopwatch
+from hibari.produce.record import Record
+from hibari.produce.replay import COMPONENTS
+from hibari.produce.road import Hibari, deliver
+from hibari.provenance.credentials.manifest import Origin
+from hibari.provenance.credentials.manifest import Source as SignedSource
+from hibari.provenance.ledger import Entry, Making, Source
+from hibari.request import Size
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+TITLE = "clip on the sheet"
+
+
+def publish_sheet(hibari: Hibari, picture: "Image.Image", components: Sequence[Record], output: Path | str) -> Record:
+    """Deliver a picture of `components`, whose files are still as they left; raises as `Hibari.generate` does.
+
+    All are recorded here and of one model. The record's request is the first component's, with the prompts of all.
+    """
+    import numpy as np
+
+    frame = np.asarray(picture.convert("RGB"))
+    entries = [_delivered(hibari, each) for each in components]
+    job = _job(hibari.settings, components, Size(picture.width, picture.height), check_sheet_target(output))
+    passage = _SheetPassage(door=hibari.door, job=job, watch=Stopwatch(), components=tuple(components))
+    latents = "".join(entry.making.latents_sha256 for entry in entries)
+    making = replace(
+        entries[0].making,
+        latents_sha256=hashlib.sha256(latents.encode()).hexdigest(),
+        frames_sha256=hashlib.sha256(frame.tobytes()).hexdigest(),
+    )
+
+    def made() -> Making:
+        return making
+
+    return passage.hand_over(deliver(passage, iter([frame]), made))
+
+
+def check_sheet_target(output: Path | str) -> Path:
+    """The file that a sheet is to be, before there are clips for it; raises BadMedia, InvalidRequest, OutputError."""
+    target = Path(output).expanduser()
+    if format_of(target).kind != "still":
+        raise InvalidRequest(
+            f"a sheet is a picture, and {target.name} is a video.", option="output", hint="Use .png, .webp or .jpg."
+        )
+    check_writable(target)
+    return target
+
+
+@dataclass
+class _SheetPassage(Passage):
+    """The passage of a sheet: what it is made from are components, and no start image."""
+
+    components: tuple[Record, ...] = field(kw_only=True)
+
+    def _request(self) -> dict[str, Any]:
+        return super()._request() | {COMPONENTS: [str(each.id) for each in self.components]}
+
+    def _origin(self) -> Origin:
+        sources = tuple(
+            SignedSource(content=each.path, mime=mime_of(each.path), relationship="componentOf", title=TITLE)
+            for each in self.components
+        )
+        return replace(super()._origin(), sources=sources)
+
+    def _sources(self) -> tuple[Source, ...]:
+        return tuple(
+            Source(
+                sha256=each.file_sha256,
+                relationship="componentOf",
+                mime=mime_of(each.path),
+                title=TITLE,
+                own_id=each.id,
+            )
+            for each in self.components
+        )
+
+
+def _delivered(hibari: Hibari, component: Record) -> Entry:
+    """The entry of a component; raises InvalidRequest unless it left here, and its file is as it left."""
+    entry = hibari.door.ledger.find(component.id)
+    if entry is None or entry.state != "delivered":
+        raise InvalidRequest(f"{component.id} was not delivered here, so no sheet can show it.", option="components")
+    try:
+        with component.path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InvalidRequest(
+            f"{component.path} cannot be read ({error.strerror}).", option="components", hint="Keep it until the end."
+        ) from error
+    if digest != entry.delivery.file_sha256:
+        raise InvalidRequest(f"{component.path} has changed since it was made.", option="components")
+    return entry
+
+
+def _job(settings: Settings, components: Sequence[Record], size: Size, target: Path) -> Job:
+    """The first component's job as a still of the sheet's size; raises InvalidRequest where models differ."""
+    if not components:
+        raise InvalidRequest("there are none.", option="components", hint="A sheet shows at least one generation.")
+    first = components[0]
+    model = catalog.find(first.request.model or settings.model, settings)
+    makers = {(each.model, each.revision) for each in components} | {(model.name, model.revision)}
+    if len(makers) > 1:
+        named = ", ".join(f"{name} ({revision})" for name, revision in sorted(makers))
+        raise InvalidRequest(
+            f"a sheet is of one model, and these are of {named}.", option="components", hint="Make one for each."
+        )
+    prompts = "; ".join(dict.fromkeys(each.request.prompt for each in components))
+    return Job(
+        request=replace(first.request, prompt=prompts, image=None, strength=None, consent=None, seconds=0, size=None),
+        model=model,
+        plan=replace(first.plan, delivered=size, picks=(0,), notes=()),
+        target=target,
+        start_frame=None,
+        advice="",
+    )
