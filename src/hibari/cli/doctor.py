@@ -6,11 +6,15 @@ import platform
 import shutil
 import stat
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import Annotated
+
+import typer
 
 from hibari import catalog, machine
+from hibari.cli.door_checks import examine_door
+from hibari.cli.finding import Finding
 from hibari.cli.options import Home, Json, new_app
 from hibari.config import Settings
 from hibari.errors import HibariError, InvalidRequest
@@ -21,22 +25,18 @@ ENOUGH_MEMORY = 3 * GIB  # hibari-mini with torch, at its default size
 ENOUGH_DISK = GIB // 2
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One line of the report. "no" means that something will not work, "note" that something could be better."""
-
-    verdict: Literal["ok", "note", "no"]
-    what: str
-    found: str
-    do: str = ""
-
-
 @app.command()
-def doctor(as_json: Json = False, home: Home = None) -> int:
+def doctor(
+    as_json: Json = False,
+    stamp: Annotated[bool, typer.Option("--stamp", help="Ask the time-stamp authority for a stamp, too.")] = False,
+    home: Home = None,
+) -> int:
     """Look at this machine: what it can run, what is missing, what to do."""
     settings = Settings.load(home=home)
+    if stamp and settings.timestamp_url is None:
+        raise InvalidRequest("no time-stamp authority is set.", option="stamp", hint="Set HIBARI_TIMESTAMP_URL.")
     findings = []
-    for finding in examine(settings):
+    for finding in examine(settings, stamp=stamp):
         findings.append(finding)
         if not as_json:
             print(_line(finding), flush=True)
@@ -50,8 +50,8 @@ def doctor(as_json: Json = False, home: Home = None) -> int:
     return 1 if ill else 0
 
 
-def examine(settings: Settings) -> Iterator[Finding]:
-    """Look at one thing after the other."""
+def examine(settings: Settings, *, stamp: bool = False) -> Iterator[Finding]:
+    """Look at one thing after the other; with `stamp`, ask the time-stamp authority for one."""
     yield _python()
     torch = _torch(settings)
     yield torch
@@ -63,6 +63,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _weights(settings)
     yield _sprites(settings)
     yield _codecs()
+    yield from examine_door(settings, stamp=stamp)
 
 
 def _line(finding: Finding) -> str:

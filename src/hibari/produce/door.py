@@ -20,6 +20,7 @@ from hibari.media.suffixes import format_of, mime_of
 from hibari.produce.job import Job
 from hibari.produce.progress import Stopwatch
 from hibari.produce.record import Record, request_as_dict
+from hibari.produce.screens import prompt_screen
 from hibari.provenance.credentials.authority import Authority
 from hibari.provenance.credentials.configured import open_authority
 from hibari.provenance.credentials.manifest import WATERMARK_ALGORITHM, Origin, Software
@@ -28,11 +29,10 @@ from hibari.provenance.credentials.sign import SignedFile, sign
 from hibari.provenance.ids import GenerationId
 from hibari.provenance.label import Label
 from hibari.provenance.ledger import Delivery, Entry, HeldItem, Ledger, Making, Reviews, Ruling, Screening, Source
-from hibari.provenance.places import HELD, INDEX, KEYS, ledger_url
+from hibari.provenance.places import HELD, INDEX, KEYS, SAFETY, ledger_url
 from hibari.provenance.region import METADATA_MARK, MetadataLabel, Region
 from hibari.provenance.watermark.keys import KeyRing
 from hibari.safety import Policy, Verdict
-from hibari.safety.classifier import sentence_vectors
 from hibari.safety.faces import FaceFinder
 from hibari.safety.frames import FrameScreen, picked
 from hibari.safety.policy import strictest
@@ -42,14 +42,12 @@ from hibari.store import Store
 
 if TYPE_CHECKING:
     from hibari.media.fit import Frame
-    from hibari.model.text import MiniLMTextEncoder
     from hibari.provenance.fingerprint import FrameHash
     from hibari.provenance.watermark.marker import Marker
 
 MARKED_AT_ONCE = 8  # frames
 KEPT_A_SECOND = 2  # frames, for the fingerprint
 THUMBNAIL = 512  # pixels of their longer side
-SENTENCES_BY = "hibari-mini"  # whose text encoder the prompt classifier reads with
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +77,8 @@ class Door:
         return cls(
             home=home,
             user=settings.who,
-            prompts=PromptScreen(policy, sentence_vectors(_sentence_encoder(settings))),
-            frames=FrameScreen.load(policy, home / "safety"),
+            prompts=prompt_screen(policy, settings),
+            frames=FrameScreen.load(policy, home / SAFETY),
             faces=FaceFinder(),
             keys=keys,
             authority=authority,
@@ -387,19 +385,3 @@ def _thumbnail(frame: "Frame") -> "Frame":
     picture = Image.fromarray(frame)
     picture.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
     return np.asarray(picture)
-
-
-def _sentence_encoder(settings: Settings) -> "MiniLMTextEncoder":
-    """The text encoder that the prompt classifier was trained with; raises Refused where it is not here."""
-    from hibari import catalog
-    from hibari.errors import UnknownModel
-    from hibari.model.text import MiniLMTextEncoder
-
-    try:
-        folder = catalog.find(SENTENCES_BY, settings).folder
-    except UnknownModel as error:
-        raise Refused(
-            f"the prompt screen reads with the text encoder of {SENTENCES_BY}, which is not installed.",
-            hint="pip install ./weights brings it.",
-        ) from error
-    return MiniLMTextEncoder.load(folder)

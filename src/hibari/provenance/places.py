@@ -1,10 +1,10 @@
-"""Where in the data folder the records and keys lie."""
+"""Where in the data folder the records, keys and optional safety models lie."""
 
 from pathlib import Path
 
 from hibari.config import Settings
 
-INDEX, HELD, KEYS, CREDENTIALS = "fingerprints.index", "held", "keys", "credentials"
+INDEX, HELD, KEYS, CREDENTIALS, SAFETY = "fingerprints.index", "held", "keys", "credentials", "safety"
 _LEDGER = "ledger.sqlite3"
 
 

@@ -78,7 +78,7 @@ class FrameScreen:
         if models is not None and not models:
             raise Refused("A frame screen without a model screens nothing.")
         self.policy = policy
-        self._models: tuple[FrameModel, ...] = (OpenNsfw(),) if models is None else tuple(models)
+        self.models: tuple[FrameModel, ...] = (OpenNsfw(),) if models is None else tuple(models)
 
     @classmethod
     def load(cls, policy: Policy, folder: Path | None = None) -> Self:
@@ -96,7 +96,7 @@ class FrameScreen:
         if frames.ndim != 4 or not len(frames) or frames.shape[-1] != 3 or frames.dtype != np.uint8:
             raise Refused(f"Frames of shape {frames.shape} and type {frames.dtype} cannot be screened.")
         found = []
-        for model in self._models:
+        for model in self.models:
             for category, scores in model.scores(frames).items():
                 if not np.isfinite(scores).all():
                     raise Refused(f"The frame model {model.name} gave no number.")

@@ -46,6 +46,18 @@ def read_llama(answer: str) -> list[Finding]:
     return _findings(known, UNSAFE, "Llama Guard")
 
 
+def guard_folder(folder: Path) -> Path | None:
+    """The guard model that an operator put into the folder of optional safety models, as "guard"; None without one.
+
+    Raises Refused where it is there and is no model: a guard that was meant to look and does not is no guard.
+    """
+    found = folder / "guard"
+    if not found.exists():
+        return None
+    _check_folder(found)
+    return found
+
+
 READERS: dict[Kind, Callable[[str], list[Finding]]] = {"qwen3guard": read_qwen, "llama-guard": read_llama}
 
 
@@ -61,8 +73,7 @@ class FolderGuard:
     @classmethod
     def load(cls, folder: Path, kind: Kind | None = None, *, device: str = "cpu") -> Self:
         """Load model and tokenizer from a folder, never from elsewhere; raises Refused with what is missing."""
-        if not (folder / "config.json").is_file():
-            raise Refused(f"{folder} holds no guard model (no config.json).", hint="Give a folder as transformers has.")
+        _check_folder(folder)
         try:
             from transformers import AutoModelForCausalLM, AutoTokenizer
         except ImportError as error:
@@ -78,6 +89,11 @@ class FolderGuard:
     def findings(self, text: str) -> list[Finding]:
         """What the guard says of a text; raises Refused where it says nothing that can be read."""
         return READERS[self.kind](self._ask(text))
+
+
+def _check_folder(folder: Path) -> None:
+    if not (folder / "config.json").is_file():
+        raise Refused(f"{folder} holds no guard model (no config.json).", hint="Give a folder as transformers has.")
 
 
 def kind_of(template: str, folder: Path) -> Kind:

@@ -41,7 +41,7 @@ class Store:
         address = _address(url)
         name = address.database or "" if address.drivername == "sqlite" else address.render_as_string()
         if not migrate and address.drivername == "sqlite" and not Path(name).exists():
-            raise StoreError(f"{name}: no such database.", hint="Make it by opening it once with migration on.")
+            raise StoreError(f"{name}: no such database.", hint="The first generation makes it.")
         store = cls(_engine(address, timeout_s), name)
         try:
             store._make_ready(migrate)
@@ -97,7 +97,8 @@ class Store:
         with self.reading() as connection:
             ready = schema.is_current(connection, self.name)
         if not ready and not migrate:
-            raise StoreError(f"{self.name}: its tables are missing or old.", hint="Open it once with migration on.")
+            hint = "`hibari ledger list` brings them up to date."
+            raise StoreError(f"{self.name}: its tables are missing or old.", hint=hint)
         if not ready:
             with self.writing() as connection:
                 schema.migrate(connection, self.name)

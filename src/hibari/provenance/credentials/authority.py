@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import c2pa
 from cryptography import x509
@@ -81,6 +81,7 @@ class Credential:
 class Concern:
     """Something about signing that an operator should know, and what to do about it."""
 
+    about: Literal["certificate", "stamps"]
     found: str
     do: str
 
@@ -146,6 +147,11 @@ class Authority:
             )
         if self.timestamp_root is not None and self.timestamp_url is None:
             raise InvalidRequest("A time-stamp authority's root without its address.", option="timestamp_root")
+
+    @property
+    def is_made(self) -> bool:
+        """Whether there are keys already: an operator's, or our own from an earlier use."""
+        return self.certificate is not None or (self.folder / _LEAF).exists()
 
     def credential(self) -> Credential:
         """What signs now: read, checked and, where it is ours and due, renewed at each call. Raises Refused."""
@@ -234,6 +240,7 @@ def state_of(authority: Authority) -> list[Concern]:
     if authority.certificate is not None and end - authority.clock() < WARN_BEFORE:
         concerns.append(
             Concern(
+                about="certificate",
                 found=f"the certificate {authority.certificate} ends on {end:%Y-%m-%d}; nothing is made after that",
                 do="Have it renewed by the authority that issued it.",
             )
@@ -241,6 +248,7 @@ def state_of(authority: Authority) -> list[Concern]:
     if authority.timestamp_url is None:
         concerns.append(
             Concern(
+                about="stamps",
                 found="no time-stamp authority: other readers trust a file signed today until "
                 f"{end:%Y-%m-%d}, and from then on only this installation's ledger dates it",
                 do="Set timestamp_url to an RFC 3161 service.",
@@ -251,6 +259,7 @@ def state_of(authority: Authority) -> list[Concern]:
     if record.failing:
         concerns.append(
             Concern(
+                about="stamps",
                 found=f"the time-stamp authority {record.url} failed at {record.failed_at}: {record.reason}",
                 do="Files are signed without a stamp until it answers; check its address and the network.",
             )
@@ -258,6 +267,7 @@ def state_of(authority: Authority) -> list[Concern]:
     elif not record.trusted:
         concerns.append(
             Concern(
+                about="stamps",
                 found=f"stamps of {record.url} do not count here: its root is not known",
                 do="Set timestamp_root to the certificate (PEM) of the root that its stamps lead to.",
             )

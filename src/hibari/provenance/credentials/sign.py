@@ -7,18 +7,22 @@ import io
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, BinaryIO
 
 import c2pa
+from PIL import Image
 
 from hibari.errors import BadMedia, Refused
 from hibari.media.files import beside
 from hibari.provenance.credentials.anchors import Anchors
 from hibari.provenance.credentials.authority import Authority, Credential
-from hibari.provenance.credentials.manifest import Origin, Source, can_sign, definition, ingredient
+from hibari.provenance.credentials.manifest import Origin, Software, Source, can_sign, definition, ingredient
 from hibari.provenance.credentials.read import CredentialFinding, read
 from hibari.provenance.credentials.timestamps import RETRY_AFTER, StampRecord, load_record
+from hibari.provenance.ids import GenerationId
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +53,37 @@ def sign(authority: Authority, origin: Origin, source_path: Path, target_path: P
         record = load_record(authority.folder, authority.timestamp_url)
         record.succeeded(authority.clock(), trusted=finding.stamp_trusted).save(authority.folder)
     return SignedFile(manifest=manifest, timestamped=timestamped, notes=tuple(notes))
+
+
+def try_stamp(authority: Authority) -> StampRecord:
+    """Ask the time-stamp authority for one stamp now, however it did before, and note how it does.
+
+    Raises Refused where nothing could be signed even without a stamp.
+    """
+    url, now = authority.timestamp_url, authority.clock()
+    assert url is not None, "there is an authority to ask"
+    record, credential = load_record(authority.folder, url), authority.credential()
+    origin = Origin(
+        id=GenerationId.new(),
+        created_at=now,
+        action="created",
+        software=Software(name="Hibari", version=version("hibari")),
+        model="none",
+        revision="none",
+    )
+    with TemporaryDirectory() as folder:
+        source, target = Path(folder) / "pixel.png", Path(folder) / "signed.png"
+        Image.new("RGB", (1, 1)).save(source)
+        target.touch()
+        work = _Work(origin=origin, source=source, target=target, mime="image/png", anchors=authority.anchors())
+        try:
+            _sign_once(work, credential, url)
+            record = record.succeeded(now, trusted=_read_back(work).stamp_trusted)
+        except c2pa.C2paError as error:
+            _sign_once(work, credential, None)  # raises where it is not the stamp that failed
+            record = record.failed(now, str(error))
+    record.save(authority.folder)
+    return record
 
 
 @dataclass(frozen=True, kw_only=True)
