@@ -3,10 +3,10 @@
     python benchmarks/door.py [--seconds 4] [--size WxH] [--home DIR]
 
 One clip is made as `hibari generate` makes one, on one thread, its frames in memory before they go through the door.
-Each row is one part: seconds on the wall's clock, seconds that this thread worked, and their share of the work of the
-whole, from the prompt to the signed file. Encoding is on the list though it is no part of the door; x264's own threads
-count for it and for the whole, and so does drawing the visible label, which is stated apart. Bytes are of the file, of the same frames encoded without the watermark, and of the
-manifest.
+Each row is one part: seconds on the wall's clock, seconds that this thread worked, and their share of the whole, from
+the prompt to the signed file. Encoding is on the list though it is no part of the door: x264's own threads count for it
+and for the whole, and so does drawing the visible label, which is stated apart. Bytes are of the file, of the same
+frames encoded without the watermark, and of the manifest.
 """
 
 import hashlib
