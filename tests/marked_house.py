@@ -6,12 +6,12 @@ takes one.
 
 import hashlib
 import struct
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from ledger_entries import START, entry
 
 from hibari.config import Settings
 from hibari.media.encode import write_still, write_video
@@ -28,6 +28,7 @@ from hibari.provenance.watermark.marker import Marker
 from hibari.shapes import VideoShape
 from hibari.store import Store
 from hibari.worlds import World
+from ledger_entries import START, entry
 
 FPS, WIDTH, HEIGHT = 8, 480, 320
 CLIP_ID, PICTURE_ID = GenerationId(0x123456789ABC), GenerationId(0x0F1E2D3C4B5A)
@@ -105,10 +106,13 @@ def build(folder: Path) -> House:
     )
 
 
-def credentials_onto(giver: Path, taker: Path) -> None:
+def credentials_onto(giver: Path, taker: Path, *, damaged: bool = False) -> None:
     """Put the credentials of one PNG into another, as anybody can."""
     chunks = [chunk for chunk in _chunks(giver.read_bytes()) if chunk[4:8] == b"caBX"]
     assert chunks, "the giver has credentials"
+    if damaged:
+        bodies = [chunk[4:-4].replace(b"jumd", b"jmud") for chunk in chunks]
+        chunks = [struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body)) for body in bodies]
     data = taker.read_bytes()
     head = 8 + 25  # the magic and IHDR
     taker.write_bytes(data[:head] + b"".join(chunks) + data[head:])

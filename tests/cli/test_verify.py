@@ -7,13 +7,13 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import marked_house
 import pytest
-from marked_house import CLIP_ID, PICTURE_ID, House, credentials_onto
 from PIL import Image
 
+import marked_house
 from hibari.cli import run as run_here
 from hibari.media.encode import write_still
+from marked_house import CLIP_ID, PICTURE_ID, House, credentials_onto
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 KEYS = {"file", "made_here", "intact", "id", "rests_on", "error", "techniques"}
@@ -55,7 +55,7 @@ def test_a_screenshot(house: House, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert verify(tmp_path / "shot.jpg") == 3
     text = " ".join(capsys.readouterr().out.split())
     assert "Made here, and altered or stripped since. rests on watermark id" in text
-    assert "1 s of 480x320 at 8 fps; this is a picture of it, 400x300" in text
+    assert "1 s of 480x320 at 8 fps; this is a single picture of it, 400x300" in text
     assert "No Content Credentials in the file. The ledger kept the credentials that it left with." in text
 
 
@@ -79,7 +79,7 @@ def test_several_files_are_lines_of_one_form(house: House, tmp_path: Path, capsy
     answers = [json.loads(line) for line in out.splitlines()]
     assert err == "" and [answer["made_here"] for answer in answers] == [True, False, False, True]
     for answer in answers:
-        assert KEYS <= set(answer)
+        assert set(answer) >= KEYS
         assert set(answer["techniques"]) == {"metadata", "watermark", "fingerprint"}
         assert all({"found", "id"} <= set(found) for found in answer["techniques"].values())
     assert "folder" in answers[2]["error"] and answers[0]["error"] is None

@@ -174,7 +174,7 @@ def _delivered(answer: "Answer", entry: "Entry") -> str:
     size, now = f"{made.width}x{made.height}", f"{here.width}x{here.height}"
     text = f"{made.frames / made.fps:.3g} s of {size} at {made.fps:g} fps" if made.fps else f"a picture of {size}"
     if made.fps and here.kind == "still":
-        return f"{text}; this is a picture of it, {now}"
+        return f"{text}; this is a single picture of it, {now}"
     return text if size == now else f"{text}; this copy is {now}"
 
 
@@ -211,7 +211,7 @@ def _watermark(answer: "Answer") -> str:
     if not look.keys:
         return "Not looked for: there is no key here, so nothing was marked here."
     if not mark.found:
-        return f"None that was made with a key of this place.{_short_of(answer)}"
+        return f"None that was made with a key of this installation.{_short_of(answer)}"
     read = "read in full" if mark.exact else "too weak to read in full, and the best match of the ids given out here"
     turned = (f"turned by {abs(mark.angle):.0f}°", abs(mark.angle) >= TURNED)
     bent = [word for word, so in (("mirrored", mark.flipped), turned) if so]

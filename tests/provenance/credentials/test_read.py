@@ -12,10 +12,11 @@ import pytest
 from PIL import Image
 
 from hibari.errors import Refused
+from hibari.media.child import Limits
 from hibari.provenance.credentials.anchors import Anchors
 from hibari.provenance.credentials.authority import Authority
 from hibari.provenance.credentials.manifest import GENERATION, TRAINED_ALGORITHMIC_MEDIA
-from hibari.provenance.credentials.read import MAX_TEXT, in_words, read
+from hibari.provenance.credentials.read import MAX_TEXT, in_words, read, read_apart
 from hibari.provenance.credentials.sign import SignedFile, sign
 from hibari.provenance.ids import GenerationId
 
@@ -120,6 +121,17 @@ def test_damaged_manifests_from_a_ledger(authority: Authority, signed: dict[str,
     for manifest in (b"", b"x" * 500, record.manifest[:-900], record.manifest[: len(record.manifest) // 2]):
         found = read(path, MP4, authority.anchors(), manifest)
         assert found.state == "unreadable" and "cannot be read" in found.problems[0]
+
+
+def test_reading_apart_says_the_same_and_keeps_its_limits(authority: Authority, signed: dict[str, Signed]) -> None:
+    path, record, _ = signed["a.mp4"]
+    anchors = authority.anchors()
+    assert read_apart(path, MP4, anchors) == read(path, MP4, anchors)
+    strip(path)
+    assert read_apart(path, MP4, anchors, record.manifest) == read(path, MP4, anchors, record.manifest)
+    for limits, says in ((Limits(seconds=0.01), "too long"), (Limits(memory=24 << 20), "its limits")):
+        found = read_apart(path, MP4, anchors, record.manifest, limits)
+        assert found.state == "unreadable" and says in found.problems[0]
 
 
 def test_files_that_are_none(authority: Authority, unsigned: Path, tmp_path: Path) -> None:
