@@ -39,6 +39,7 @@ def test_every_verb_explains_itself_without_torch(run_without_torch: Run, verb: 
         (["worlds"], "Missing command"),
         (["worlds", "sheet", "--whole"], "hibari worlds build"),
         (["models", "--home"], "--home"),
+        (["doctor", "--stamp"], "HIBARI_TIMESTAMP_URL"),
     ],
 )
 def test_a_wrong_command_line_is_one_line(
@@ -72,7 +73,9 @@ def test_a_broken_model_is_listed_and_said(run_without_torch: Run, tmp_path: Pat
 def test_the_doctor_looks_at_everything(run: Run) -> None:
     done = run("doctor", "--json")
     findings = {finding["what"]: finding for finding in json.loads(done.stdout)}
-    assert {"python", "torch", "speed", "memory", "disk", "home", "weights", "sprites", "codecs"} == set(findings)
+    machine = {"python", "torch", "speed", "memory", "disk", "home", "weights", "sprites", "codecs"}
+    door = {"signing", "stamps", "keys", "ledger", "marks", "policy", "screens", "guard"}
+    assert set(findings) == machine | door
     assert findings["codecs"]["verdict"] == "ok"
     assert "GFLOP/s" in findings["speed"]["found"]
 

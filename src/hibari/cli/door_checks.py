@@ -18,21 +18,21 @@ REINSTALL = "pip install -c constraints.txt ./weights ."
 
 def examine_door(settings: Settings, *, stamp: bool = False) -> Iterator[Finding]:
     """Look at every part; with `stamp`, ask the time-stamp authority for one now."""
-    looks: list[tuple[str, Callable[[Settings], Iterator[Finding]]]] = [
-        ("signing", _signing),
-        ("stamps", partial(_stamps, ask=stamp)),
-        ("keys", _keys),
-        ("ledger", _ledger),
-        ("marks", _marks),
-        ("policy", _policy),
-        ("screens", _screens),
-        ("guard", _guard),
+    looks: list[tuple[str, Callable[[Settings], Iterator[Finding]], str]] = [
+        ("signing", _signing, "Put the file back from a backup, or set another certificate."),
+        ("stamps", partial(_stamps, ask=stamp), "Put right what keeps files from being signed."),
+        ("keys", _keys, "Put the file back from a backup."),
+        ("ledger", _ledger, "Look at the database with its own tools, or restore it from a backup."),
+        ("marks", _marks, REINSTALL),
+        ("policy", _policy, "Put the file right, or leave HIBARI_POLICY out."),
+        ("screens", _screens, f"Take the file away, or: {REINSTALL}"),
+        ("guard", _guard, "Take the folder away, or put a whole model into it."),
     ]
-    for what, look in looks:
+    for what, look, advice in looks:
         try:
             yield from look(settings)
         except HibariError as error:
-            yield Finding("no", what, error.message, error.hint)
+            yield Finding("no", what, error.message, error.hint or advice)
         except ImportError as error:
             yield Finding("no", what, f"does not load ({error})", REINSTALL)
         except OSError as error:
@@ -147,7 +147,8 @@ def _screens(settings: Settings) -> Iterator[Finding]:
     from hibari.safety.frames import FrameScreen
 
     FaceFinder()
-    models = FrameScreen.load(Policy.load(settings.policy), settings.home / SAFETY).models
+    # With the policy that comes along: whether the operator's can be read is another line of the report.
+    models = FrameScreen.load(Policy.load(), settings.home / SAFETY).models
     names = ", ".join(model.name for model in models)
     catalog.find(SENTENCES_BY, settings)
     yield Finding("ok", "screens", f"frames by {names}; faces by YuNet; prompts by the text encoder of {SENTENCES_BY}")
