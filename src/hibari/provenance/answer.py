@@ -68,7 +68,7 @@ class Answer:
     def misfit(self) -> bool:
         """Whether credentials that were signed here are on a file that they were not signed for, as far as is known."""
         seen = self.metadata
-        return seen.authentic and not seen.intact and seen.id != self.id
+        return seen.authentic and not seen.intact and (seen.id is None or seen.id != self.id)
 
     def as_dict(self) -> dict[str, Any]:
         """The answer as plain values, for JSON; nothing in it names a person or repeats a prompt."""
