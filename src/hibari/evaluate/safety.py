@@ -86,17 +86,12 @@ def safety_table(summary: dict[str, Any]) -> str:
 
 
 def screen_of(settings: Settings, age_band: str, parts: str) -> Screen:
-    """The screen of these settings, whole or only a part of it; raises HibariError where it cannot run."""
-    from hibari import catalog
-    from hibari.config import DEFAULT_MODEL
-    from hibari.model.text import MiniLMTextEncoder
-    from hibari.safety.classifier import sentence_vectors
+    """The screen that the road uses, whole or only a part of it; raises HibariError where it cannot run."""
+    from hibari.produce.screens import prompt_screen
     from hibari.safety.policy import Policy
-    from hibari.safety.prompts import PromptScreen
 
-    encoder = MiniLMTextEncoder.load(catalog.find(DEFAULT_MODEL, settings).folder)
     policy = Policy.load(settings.policy)
-    screen = PromptScreen(policy, sentence_vectors(encoder))
+    screen = prompt_screen(policy, settings)
 
     def run(text: str) -> Verdict:
         found = screen.findings(text)

@@ -142,8 +142,9 @@ def _undecidable(connection: Connection, generation: GenerationId) -> InvalidReq
     if row is None:
         return InvalidRequest(f"{generation} is not held.", option="id", hint="`hibari review list` shows what is.")
     by = f" by {row.reviewer}" if row.reviewer else ""
+    at, note = f"{row.decided_at:%Y-%m-%d %H:%M} UTC", row.decision_reason.rstrip(".")
     return InvalidRequest(
-        f"{generation} was {row.state}{by} already, at {row.decided_at:%Y-%m-%d %H:%M} UTC: {row.decision_reason}",
+        f"{generation} was {row.state}{by} already, at {at}: {note}.",
         option="id",
         hint="A decision stands; the request can be made anew.",
     )
