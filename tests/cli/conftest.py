@@ -42,4 +42,5 @@ def run(environment: dict[str, str], tmp_path: Path) -> Run:
 def run_without_torch(run: Run, tmp_path: Path) -> Run:
     (tmp_path / "no_torch").mkdir()
     (tmp_path / "no_torch" / "torch.py").write_text(NO_TORCH)
-    return lambda *arguments: run(*arguments, PYTHONPATH=str(tmp_path / "no_torch"))
+    path = os.pathsep.join(filter(None, [str(tmp_path / "no_torch"), os.environ.get("PYTHONPATH")]))
+    return lambda *arguments: run(*arguments, PYTHONPATH=path)
