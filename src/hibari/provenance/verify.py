@@ -30,7 +30,7 @@ from hibari.store import Store
 if TYPE_CHECKING:
     from hibari.media.fit import Frame
 
-LOOK_SECONDS = 6.0  # for the watermark; with all else, a foreign clip is answered within ten
+LOOK_SECONDS = 7.0  # for seeing a file and finding its watermark; with all else, a clip is answered within ten
 SEEN_A_SECOND = 6.0  # frames, which is what the watermark's search looks at; every third is the fingerprint's
 MOST_FRAMES = 384  # 64 seconds, which is as much as the search looks at
 HASHED_A_SECOND = 2
@@ -70,7 +70,7 @@ class Records:
 class Verifier:
     """What answers: the keys, certificates and records of an installation, as far as there are any.
 
-    `look_seconds` bounds the search for the watermark of one file; half of it goes to seeing the frames.
+    `look_seconds` bounds the search for the watermark of one file, loading torch included.
     """
 
     anchors: Anchors
@@ -167,7 +167,7 @@ class Verifier:
         wanted = MOST_FRAMES if self.keys or self.records else 1  # whether it can be read is asked in any case
         with reading(path, wanted, self.limits, a_second=SEEN_A_SECOND) as (info, frames):
             watched = _Watched(frames, min(info.fps, SEEN_A_SECOND) or 1.0)
-            mark = self._search(watched)
+            mark = self._search(watched, started + self.look_seconds)
         resembles: tuple[Resemblance, ...] = ()
         if self.records is not None and len(self.records.index):
             resembles = tuple(self.records.index.search(hashes_of(watched.kept, HASHED_A_SECOND)))
@@ -181,7 +181,7 @@ class Verifier:
         )
         return _Sight(info=info, mark=mark, resembles=resembles, look=look)
 
-    def _search(self, watched: "_Watched") -> MarkFinding:
+    def _search(self, watched: "_Watched", deadline: float) -> MarkFinding:
         if not self.keys:  # and then torch is not needed either
             for _ in watched:
                 pass
@@ -189,7 +189,9 @@ class Verifier:
         from hibari.provenance.watermark.search import find_mark
 
         issued = self.records.ledger.issued_ids() if self.records is not None else None
-        return find_mark(watched, watched.fps, self.keys, issued, seconds_limit=self.look_seconds)
+        # Loading torch is part of a person's waiting; but however slow that was, half of the time is for looking.
+        left = max(deadline - time.monotonic(), self.look_seconds / 2)
+        return find_mark(watched, watched.fps, self.keys, issued, seconds_limit=left)
 
 
 @dataclass(frozen=True, kw_only=True)
