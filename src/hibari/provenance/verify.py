@@ -30,7 +30,7 @@ from hibari.store import Store
 if TYPE_CHECKING:
     from hibari.media.fit import Frame
 
-LOOK_SECONDS = 7.0  # for seeing a file and finding its watermark; with all else, a clip is answered within ten
+LOOK_SECONDS = 6.0  # for seeing a file and finding its watermark; with all else, a clip is answered within ten
 SEEN_A_SECOND = 6.0  # frames, which is what the watermark's search looks at; every third is the fingerprint's
 MOST_FRAMES = 384  # 64 seconds, which is as much as the search looks at
 HASHED_A_SECOND = 2
