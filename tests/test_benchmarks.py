@@ -39,6 +39,7 @@ def test_operations_are_counted_as_torch_counts_them() -> None:
     [
         ("shell_to_file", ["--runs", "1"], ["best run, s", "denoise GFLOP", "matmul bf16 GFLOP/s"]),
         ("decode_memory", [], ["difference"]),
+        ("foreign", ["--runs", "1", "--size", "192x112", "--keys", "1"], ["worst run, s"]),
         ("credentials", ["--runs", "1", "--size", "128x96"], ["sign cpu ms, text to video"]),
         ("door", ["--seconds", "0.75"], ["the door, % of the work"]),
         ("fingerprints", ["--clips", "1", "--hashes", "2000"], ["search for one frame, ms wall"]),

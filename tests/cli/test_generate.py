@@ -43,6 +43,14 @@ def test_a_file_of_requests(run: Run, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "fox.png\nan-octopus-2.png\n"), done.stderr
 
 
+def test_what_is_refused_does_not_stop_the_rest(run: Run, tmp_path: Path) -> None:
+    lines = [{"prompt": "a hostage is beheaded on camera"}, {"prompt": "an octopus", "output": "b.png"}]
+    (tmp_path / "many.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    done = run("generate", "--from", "../many.jsonl", "--steps", "1")
+    assert (done.returncode, done.stdout) == (2, "b.png\n"), done.stderr
+    assert "hibari: PROMPT: 1 of 2: Refused for violent crime" in done.stderr
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interruption_leaves_nothing(
     environment: dict[str, str], tmp_path: Path, number: signal.Signals, code: int

@@ -10,14 +10,16 @@ from typing import Annotated, Any
 
 import typer
 
+from hibari.cli import complain
 from hibari.cli.options import Home, Json, new_app
 from hibari.cli.progress import watcher
 from hibari.config import Settings
-from hibari.errors import InvalidRequest
+from hibari.errors import Held, InvalidRequest, Refused
 from hibari.produce import NO_SEED_ABOVE, Hibari, Job, Record
 from hibari.request import GenerationRequest, seeds
 
 app = new_app()
+OF_ONE_REQUEST = ("prompt", "image")  # at fault where a screen says no; anything else stops all of them
 NOT_YET = {"end_image": "blending towards an end image", "video": "editing a video"}
 
 
@@ -84,8 +86,7 @@ def generate(
     else:
         jobs = list(_prepare(hibari, [shared | line for line in _lines(from_file)], output, count))
     _check_targets(jobs)
-    _make(hibari, jobs, as_json=as_json)
-    return 0
+    return _make(hibari, jobs, as_json=as_json)
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -155,15 +156,24 @@ def _check_targets(jobs: list[Job]) -> None:
         raise InvalidRequest(f"{twice} would be made twice.", option="output", hint="Give each its own output or seed.")
 
 
-def _make(hibari: Hibari, jobs: list[Job], *, as_json: bool) -> None:
+def _make(hibari: Hibari, jobs: list[Job], *, as_json: bool) -> int:
+    """Make one after the other; one that the screens refuse or hold does not stop the rest. Returns the exit code."""
+    code = 0
     for note in dict.fromkeys(note for job in jobs for note in (job.advice, *job.plan.notes) if note):
         print(f"hibari: {note}", file=sys.stderr)
     for number, job in enumerate(jobs, 1):
         title = job.model.name if len(jobs) == 1 else f"{job.model.name} {number}/{len(jobs)}"
-        with watcher(title) as on_progress:
-            record = hibari.generate(job, on_progress=on_progress)
+        try:
+            with watcher(title) as on_progress:
+                record = hibari.generate(job, on_progress=on_progress)
+        except (Refused, Held) as error:
+            if len(jobs) == 1 or error.option not in OF_ONE_REQUEST:
+                raise
+            code = complain(f"{number} of {len(jobs)}: {error}", error.option)
+            continue
         print(json.dumps(record.as_dict()) if as_json else record.path, flush=True)
         print(closing_line(record), file=sys.stderr)
+    return code
 
 
 def closing_line(record: Record) -> str:
