@@ -123,7 +123,7 @@ class Settings:
                 self.timestamp_root is not None and self.timestamp_url is None,
                 "timestamp_root",
                 "A time-stamp authority's root without its address.",
-                "Set timestamp_url too.",
+                "Set HIBARI_TIMESTAMP_URL too.",
             ),
             (
                 self.timestamp_url is not None and not self.timestamp_url.startswith(("http://", "https://")),

@@ -251,7 +251,7 @@ def state_of(authority: Authority) -> list[Concern]:
                 about="stamps",
                 found="no time-stamp authority: other readers trust a file signed today until "
                 f"{end:%Y-%m-%d}, and from then on only this installation's ledger dates it",
-                do="Set timestamp_url to an RFC 3161 service.",
+                do="Set HIBARI_TIMESTAMP_URL to an RFC 3161 service.",
             )
         )
         return concerns
