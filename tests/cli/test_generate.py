@@ -69,13 +69,14 @@ def test_an_interruption_leaves_nothing(
         preexec_fn=heard,  # noqa: PLW1509 (it only sets a signal)
     )
     deadline = time.monotonic() + 90
-    while not any(path.stat().st_size for path in tmp_path.glob(".*.part")):
+    unsigned = Path(environment["HIBARI_HOME"]) / "unsigned"
+    while not any(path.stat().st_size for path in unsigned.glob(".*.part")):
         assert child.poll() is None and time.monotonic() < deadline, "it ended before it could be stopped"
         time.sleep(0.05)
     child.send_signal(number)
     _, errors = child.communicate(timeout=60)
     assert child.returncode == code
-    assert os.listdir(tmp_path) == []
+    assert os.listdir(tmp_path) == [] == list(unsigned.iterdir())
     if number == signal.SIGINT:
         assert errors.splitlines()[-1] == "hibari: interrupted; nothing half-written is left."
 

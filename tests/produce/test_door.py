@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hibari.errors import Held, HibariError, InvalidRequest, Refused
+from hibari.errors import BadMedia, Held, HibariError, InvalidRequest, Refused
 from hibari.media.decode import read_image
 from hibari.media.encode import write_video
 from hibari.produce import Hibari
@@ -67,6 +67,20 @@ def test_a_replay_is_the_same_and_has_its_own_id(maker: Hibari, tmp_path: Path) 
     assert entry is not None and entry.replay_of == first.id
     with pytest.raises(InvalidRequest, match="not recorded"):
         maker.replay(GenerationId(1))
+
+
+def test_a_start_image_that_changes_on_the_way_is_not_used(maker: Hibari, tmp_path: Path) -> None:
+    image, out = tmp_path / "start.png", tmp_path / "out"
+    out.mkdir()
+    Image.new("RGB", (96, 64), "orange").save(image)
+    job = maker.prepare(ask(image=image, seconds=0), out / "a.png")
+    Image.new("RGB", (96, 64), "navy").save(image)
+    with pytest.raises(BadMedia, match=r"start\.png was changed while it was used"):
+        maker.generate(job)
+    image.unlink()
+    with pytest.raises(BadMedia, match="cannot be read any more"):
+        maker.generate(job)
+    assert os.listdir(out) == []
 
 
 def test_a_refused_prompt_says_why_and_is_recorded(maker: Hibari, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hibari.cli.options import Home, Json, new_app
+from hibari.cli.options import Home, Json, new_app, plain
 from hibari.config import Settings
 from hibari.errors import InvalidRequest
 from hibari.media.files import beside, check_writable
@@ -68,7 +68,7 @@ def export(
         print(document)
         return 0
     check_writable(output)
-    with beside(output) as partial:
+    with beside(output, private=True) as partial:
         partial.write_text(document + "\n", encoding="utf-8")
     print(output)
     return 0
@@ -106,4 +106,5 @@ def _open(home: Path | None) -> "Ledger":
 
 def _line(entry: "Entry") -> str:
     asked = (entry.request or {}).get("prompt", "(erased)")
-    return f"{entry.id}  {entry.created_at:%Y-%m-%d %H:%M}  {entry.state:9}  {entry.user or '-':12}  {asked}"
+    who = plain(entry.user or "-")
+    return f"{entry.id}  {entry.created_at:%Y-%m-%d %H:%M}  {entry.state:9}  {who:12}  {plain(asked)}"

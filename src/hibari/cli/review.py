@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hibari.cli.generate import closing_line
-from hibari.cli.options import Home, Json, new_app
+from hibari.cli.options import Home, Json, new_app, plain
 from hibari.cli.progress import watcher
 from hibari.config import Settings
 from hibari.provenance.ids import GenerationId
@@ -90,10 +90,10 @@ def _desk(home: Path | None) -> "ReviewDesk":
 
 
 def _line(item: "HeldItem") -> str:
-    prompt = _plain(item.request["prompt"])
+    prompt = plain(item.request["prompt"])
     shown = prompt if len(prompt) <= SHOWN else prompt[: SHOWN - 1] + "…"
     worst = max(item.categories, key=item.categories.__getitem__, default="")
-    return f"{item.id}  {item.created_at:%Y-%m-%d %H:%M}  {item.stage:6}  {worst:20}  {_plain(item.user):12}  {shown}"
+    return f"{item.id}  {item.created_at:%Y-%m-%d %H:%M}  {item.stage:6}  {worst:20}  {plain(item.user):12}  {shown}"
 
 
 def _in_words(item: "HeldItem", desk: "ReviewDesk") -> str:
@@ -116,7 +116,7 @@ def _in_words(item: "HeldItem", desk: "ReviewDesk") -> str:
     if item.state == "waiting":
         permission = desk.permission(item)
         facts["you"] = f"{'may' if permission.granted else 'may not'} decide: {permission.reason}"
-    lines = [f"  {name:12} {_plain(text)}" for name, text in facts.items() if text]
+    lines = [f"  {name:12} {plain(text)}" for name, text in facts.items() if text]
     if item.state == "waiting":
         lines += ["", f"  hibari review allow {item.id} --note WHY", f"  hibari review refuse {item.id} --note WHY"]
     return "\n".join([str(item.id), *lines])
@@ -125,9 +125,4 @@ def _in_words(item: "HeldItem", desk: "ReviewDesk") -> str:
 def _decision(item: "HeldItem") -> str:
     by = f" by {item.reviewer}" if item.reviewer else ""
     assert item.decided_at is not None
-    return f"{item.id} {item.state}{by}, {item.decided_at:%Y-%m-%d %H:%M} UTC: {_plain(item.decision_reason or '')}"
-
-
-def _plain(text: str) -> str:
-    """A person's text on one line, with nothing in it that a terminal would obey."""
-    return "".join(letter if letter.isprintable() else "�" for letter in " ".join(text.split()))
+    return f"{item.id} {item.state}{by}, {item.decided_at:%Y-%m-%d %H:%M} UTC: {plain(item.decision_reason or '')}"

@@ -161,7 +161,9 @@ def _recorded(answer: "Answer", entry: "Entry") -> list[tuple[str, str]]:
     for source in entry.sources:
         own = f"{source.own_id}, made here too" if source.own_id is not None else f"sha256 {source.sha256[:12]}…"
         known.append((RELATIONS[source.relationship], f"{source.title} ({own})"))
-    if not entry.sources:
+    if entry.erased_at is not None:
+        known.append(("made from", "what its user has had erased from the ledger"))
+    elif not entry.sources:
         known.append(("made from", "words alone: no picture or clip went in"))
     if entry.replay_of is not None:
         known.append(("a replay of", str(entry.replay_of)))
@@ -217,7 +219,14 @@ def _watermark(answer: "Answer") -> str:
     bent = [word for word, so in (("mirrored", mark.flipped), turned) if so]
     copy = f" in a copy that is {' and '.join(bent)}" if bent else ""
     rarely = next(words for bound, words in RARELY if 1 / max(mark.false_positive_rate, 1e-30) >= bound)
-    return f"{answer.marked_id}, {read}{copy}. Chance alone does that in fewer than one of {rarely} searches."
+    unlike = answer.rests_on == ("watermark",) and answer.compared and not _is_like_its_record(answer)
+    caution = " The picture is not like the one recorded: a crop does that, and so does a mark copied onto it."
+    chance = f"Chance alone does that in fewer than one of {rarely} searches."
+    return f"{answer.marked_id}, {read}{copy}. {chance}{caution if unlike else ''}"
+
+
+def _is_like_its_record(answer: "Answer") -> bool:
+    return any(one.id == answer.marked_id for one in answer.resembles)
 
 
 def _short_of(answer: "Answer") -> str:

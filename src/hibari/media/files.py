@@ -27,14 +27,16 @@ def check_writable(target: Path) -> None:
 
 
 @contextmanager
-def beside(target: Path, *, keep: bool = True) -> Iterator[Path]:
+def beside(target: Path, *, keep: bool = True, private: bool = False, folder: Path | None = None) -> Iterator[Path]:
     """A new empty file beside `target` that takes its place when the block ends well, and goes when it does not.
 
-    Raises OutputError where the folder takes no new file or the disk is full.
+    `private` files are their owner's alone. What is not kept may lie in another `folder`. Raises OutputError, which
+    names the target, where the folder takes no new file or the disk is full.
     """
-    partial = target.parent / f".{target.stem[:80]}-{secrets.token_hex(4)}.part"
+    assert folder is None or not keep, "a file is renamed within its folder"
+    partial = (folder or target.parent) / f".{target.stem[:80]}-{secrets.token_hex(4)}.part"
     try:
-        os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600 if private else 0o666))
         try:
             yield partial
             if keep:

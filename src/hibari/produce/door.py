@@ -5,6 +5,7 @@ that says no, or that cannot run, raises Refused; what is held for review goes t
 """
 
 import hashlib
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from hibari.config import Settings
-from hibari.errors import Held, Refused
+from hibari.errors import BadMedia, Held, Refused
 from hibari.generate.plan import Plan
 from hibari.media.suffixes import format_of, mime_of
-from hibari.produce.job import Job
+from hibari.produce.job import Job, sha256_of
 from hibari.produce.progress import Stopwatch
 from hibari.produce.record import Record, request_as_dict
 from hibari.produce.screens import prompt_screen
@@ -27,9 +28,10 @@ from hibari.provenance.credentials.manifest import WATERMARK_ALGORITHM, Origin, 
 from hibari.provenance.credentials.manifest import Source as SignedSource
 from hibari.provenance.credentials.sign import SignedFile, sign
 from hibari.provenance.ids import GenerationId
+from hibari.provenance.keyfiles import ensure_private_folder
 from hibari.provenance.label import Label
 from hibari.provenance.ledger import Delivery, Entry, HeldItem, Ledger, Making, Reviews, Ruling, Screening, Source
-from hibari.provenance.places import HELD, INDEX, KEYS, SAFETY, ledger_url
+from hibari.provenance.places import HELD, INDEX, KEYS, SAFETY, WORKSHOP, ledger_url
 from hibari.provenance.region import METADATA_MARK, MetadataLabel, Region
 from hibari.provenance.watermark.keys import KeyRing
 from hibari.safety import Policy, Verdict
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 
 MARKED_AT_ONCE = 8  # frames
 KEPT_A_SECOND = 2  # frames, for the fingerprint
+ABANDONED_S = 24 * 3600  # after which a file that nobody finished is taken for a dead process's
 THUMBNAIL = 512  # pixels of their longer side
 
 
@@ -70,6 +73,7 @@ class Door:
     def open(cls, settings: Settings) -> Self:
         """Open every part in the data folder; raises what is wrong with one, before anything is generated."""
         home = settings.ensure_home()
+        _sweep(ensure_private_folder(home / WORKSHOP))
         policy = Policy.load(settings.policy)
         # Keys before models: what an operator set wrongly is said at once.
         keys, authority = KeyRing.open(home / KEYS), open_authority(settings)
@@ -87,6 +91,11 @@ class Door:
             label=Label.of(settings),
             region=Region.of(settings),
         )
+
+    @property
+    def workshop(self) -> Path:
+        """The private folder of what is not signed yet."""
+        return self.home / WORKSHOP
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,7 +229,14 @@ class Passage:
         stated = self.started if self.allowance is None else self.allowance.item.created_at
         attestation = None if about is None else Attestation(about=about, user=self.user, at=stated)
         screen = UploadScreen(self.door.prompts.policy, self.door.frames, self._attested.append, faces=self.door.faces)
-        return screen.screen(frame[None], _sha256(image), attestation)
+        return screen.screen(frame[None], self._image_sha256(image), attestation)
+
+    def _image_sha256(self, image: Path) -> str:
+        """The start image's digest; raises BadMedia where it is no longer the file that was looked at."""
+        digest = sha256_of(image)
+        if digest != self.job.image_sha256:
+            raise BadMedia(f"{image} was changed while it was used.", option="image", hint="Start again.")
+        return digest
 
     def _marked(self, batch: "list[Frame]") -> "Iterator[Frame]":
         import numpy as np
@@ -274,7 +290,7 @@ class Passage:
         model = job.request.model or job.model.name
         return self._request() | {
             "model": str(Path(model).expanduser().absolute()) if "/" in model else model,
-            "image_sha256": _sha256(image) if image is not None else None,
+            "image_sha256": self._image_sha256(image) if image is not None else None,
             "replay_of": str(self.replay_of) if self.replay_of else None,
         }
 
@@ -344,7 +360,11 @@ class Passage:
             return ()
         consent = self._attested[0].as_dict() if self._attested else None
         source = Source(
-            sha256=_sha256(image), relationship="inputTo", mime=mime_of(image), title="start image", consent=consent
+            sha256=self._image_sha256(image),
+            relationship="inputTo",
+            mime=mime_of(image),
+            title="start image",
+            consent=consent,
         )
         return (source,)
 
@@ -355,6 +375,13 @@ class Passage:
         if self.job.start_frame is None:
             return hashes
         return leave_out_sources(hashes, hashes_of([self.job.start_frame], KEPT_A_SECOND))
+
+
+def _sweep(folder: Path) -> None:
+    """Delete what processes that were killed left unfinished."""
+    for path in folder.glob(".*.part"):
+        if time.time() - path.stat().st_mtime > ABANDONED_S:
+            path.unlink(missing_ok=True)
 
 
 _OPTIONS = {"prompt": "prompt", "upload": "image", "frames": "prompt"}

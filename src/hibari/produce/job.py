@@ -1,5 +1,6 @@
 """A request made ready: every fault that can be found without torch is found here, in a fraction of a second."""
 
+import hashlib
 import re
 import secrets
 from dataclasses import dataclass, replace
@@ -22,7 +23,10 @@ NO_SEED_ABOVE = 2**31  # of the seeds that we draw: short enough to type again
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A request that holds: its model is whole, its plan is made, its file can be written."""
+    """A request that holds: its model is whole, its plan is made, its file can be written.
+
+    `image_sha256` is of the very file that `start_frame` was read from.
+    """
 
     request: GenerationRequest
     model: catalog.Model
@@ -30,6 +34,7 @@ class Job:
     target: Path
     start_frame: "Frame | None"
     advice: str
+    image_sha256: str | None = None
 
 
 def prepare(request: GenerationRequest, output: Path | str | None, settings: Settings) -> Job:
@@ -42,11 +47,33 @@ def prepare(request: GenerationRequest, output: Path | str | None, settings: Set
     _check_kind(request, target)
     plan = make_plan(request, model, seed)
     check_writable(target)
-    start_frame = None
+    start_frame, image_sha256 = None, None
     if request.image is not None:
         start_frame = _start_frame(request.image, plan)
+        image_sha256 = sha256_of(request.image)
     advice = model.world.advice(request.prompt, model.name) if model.world else ""
-    return Job(request=request, model=model, plan=plan, target=target, start_frame=start_frame, advice=advice)
+    return Job(
+        request=request,
+        model=model,
+        plan=plan,
+        target=target,
+        start_frame=start_frame,
+        advice=advice,
+        image_sha256=image_sha256,
+    )
+
+
+def sha256_of(image: Path) -> str:
+    """The digest of a start image; raises BadMedia where it is gone."""
+    try:
+        with image.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise BadMedia(
+            f"{image} cannot be read any more ({error.strerror}).",
+            option="image",
+            hint="Keep it until the file is made.",
+        ) from error
 
 
 def _start_frame(path: Path, plan: Plan) -> "Frame":

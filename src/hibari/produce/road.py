@@ -206,7 +206,8 @@ def deliver(passage: "Passage", frames: Iterator["Frame"], making: Callable[[], 
 
     `making` is asked once the frames are written, for what is recorded of them. The record is not yet handed over.
     """
-    with beside(passage.job.target, keep=False) as unsigned:
+    # Whoever may read the target's folder is not to find an unsigned or held file there, not even after a crash.
+    with beside(passage.job.target, keep=False, private=True, folder=passage.door.workshop) as unsigned:
         with passage.watch("encode"):
             _encode(unsigned, passage.job, passage.frames(frames), passage.metadata_label)
         made = making()

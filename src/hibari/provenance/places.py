@@ -1,10 +1,11 @@
-"""Where in the data folder the records, keys and optional safety models lie."""
+"""Where in the data folder the records, keys, unfinished files and optional safety models lie."""
 
 from pathlib import Path
 
 from hibari.config import Settings
 
 INDEX, HELD, KEYS, CREDENTIALS, SAFETY = "fingerprints.index", "held", "keys", "credentials", "safety"
+WORKSHOP = "unsigned"
 _LEDGER = "ledger.sqlite3"
 
 

@@ -17,7 +17,7 @@ _FORM = 1
 
 def save(file: Path, hashes: Hashes, state: State) -> None:
     """Write the rows and the state that they were read in; raises OutputError."""
-    with beside(file) as partial, partial.open("wb") as out:
+    with beside(file, private=True) as partial, partial.open("wb") as out:
         np.savez(out, state=np.array([_FORM, state.next_id, state.erasure], np.int64), **vars(hashes))
 
 
