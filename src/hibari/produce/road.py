@@ -94,7 +94,7 @@ class Hibari:
         """Make a held request under the id that it waited under; `produce.review` sees to who may allow it.
 
         Raises as `generate` does: Held again where its frames are held. The decision is recorded with what is made,
-        or with what the screens refuse; where anything else fails, the request waits as before.
+        or with what the screens refuse; where anything fails before that, the request waits as before.
         """
         from hibari.produce.review import replay_of, request_of
 
