@@ -25,7 +25,8 @@ from hibari.generate.generator import Prompt
 from hibari.media.encode import write_video
 from hibari.media.fit import Frame, fit
 from hibari.produce import Hibari, Job, Record
-from hibari.produce.door import Door, Passage
+from hibari.produce.door import Door
+from hibari.produce.passage import Passage
 from hibari.produce.progress import Stopwatch
 from hibari.produce.road import deliver
 from hibari.provenance.ledger import Making

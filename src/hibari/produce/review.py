@@ -16,7 +16,7 @@ from hibari.config import Settings, operator
 from hibari.errors import InvalidRequest, OutputError, Refused
 from hibari.media.files import beside, check_writable
 from hibari.media.suffixes import format_of
-from hibari.produce.door import Allowance
+from hibari.produce.passage import Allowance
 from hibari.produce.progress import OnProgress
 from hibari.produce.record import Record
 from hibari.produce.replay import asked_again

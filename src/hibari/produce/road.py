@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     # Even numpy waits until there are pixels: a refusal should come at once.
     from hibari.generate.generator import Generator
     from hibari.media.fit import Frame
-    from hibari.produce.door import Allowance, Door, Passage
+    from hibari.produce.door import Door
+    from hibari.produce.passage import Allowance, Passage
     from hibari.produce.replay import Replayed
     from hibari.provenance.ledger import Making
     from hibari.provenance.region import MetadataLabel
@@ -109,7 +110,7 @@ class Hibari:
         replay_of: GenerationId | None = None,
         allowance: "Allowance | None" = None,
     ) -> Record:
-        from hibari.produce.door import Passage
+        from hibari.produce.passage import Passage
 
         watch = Stopwatch()
         passage = Passage(door=self.door, job=job, watch=watch, replay_of=replay_of, allowance=allowance)

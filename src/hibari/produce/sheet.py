@@ -16,8 +16,8 @@ from hibari.config import Settings
 from hibari.errors import InvalidRequest
 from hibari.media.files import check_writable
 from hibari.media.suffixes import format_of, mime_of
-from hibari.produce.door import Passage
 from hibari.produce.job import Job
+from hibari.produce.passage import Passage
 from hibari.produce.progress import Stopwatch
 from hibari.produce.record import Record
 from hibari.produce.replay import COMPONENTS

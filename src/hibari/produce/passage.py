@@ -1,0 +1,350 @@
+"""One file on its way through the door: screened, fingerprinted, labelled, watermarked, signed, recorded.
+
+What says no, or cannot run, raises Refused; what is held for review goes to the data folder and not to its person.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hibari.errors import BadMedia, Held, Refused
+from hibari.generate.plan import Plan
+from hibari.media.suffixes import format_of, mime_of
+from hibari.produce.door import Door
+from hibari.produce.job import Job, sha256_of
+from hibari.produce.progress import Stopwatch
+from hibari.produce.record import Record, request_as_dict
+from hibari.provenance.credentials.manifest import WATERMARK_ALGORITHM, Origin, Software
+from hibari.provenance.credentials.manifest import Source as SignedSource
+from hibari.provenance.credentials.sign import SignedFile, sign
+from hibari.provenance.ids import GenerationId
+from hibari.provenance.ledger import Delivery, Entry, HeldItem, Making, Ruling, Screening, Source
+from hibari.provenance.places import HELD
+from hibari.provenance.region import METADATA_MARK, MetadataLabel
+from hibari.safety import Verdict
+from hibari.safety.frames import picked
+from hibari.safety.policy import strictest
+from hibari.safety.uploads import Attestation, AttestationRecord, UploadScreen
+
+if TYPE_CHECKING:
+    from hibari.media.fit import Frame
+    from hibari.provenance.fingerprint import FrameHash
+    from hibari.provenance.watermark.marker import Marker
+
+MARKED_AT_ONCE = 8  # frames
+KEPT_A_SECOND = 2  # frames, for the fingerprint
+THUMBNAIL = 512  # pixels of their longer side
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allowance:
+    """A held request that a reviewer let through: what it was, and the word that is recorded with its file."""
+
+    item: HeldItem
+    ruling: Ruling
+
+
+@dataclass
+class Passage:
+    """One file on its way through the door. What was held and allowed goes under the id that it waited under.
+
+    An allowance opens the request's screens alone: its frames are held or refused like any others.
+    """
+
+    door: Door
+    job: Job
+    watch: Stopwatch
+    id: GenerationId = field(default_factory=GenerationId.new)
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    screenings: list[Screening] = field(default_factory=list)
+    allowance: Allowance | None = None
+    replay_of: GenerationId | None = None
+    held: Verdict | None = None
+    _kept: "list[Frame]" = field(default_factory=list)
+    _attested: list[AttestationRecord] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.allowance is not None:
+            self.id = self.allowance.item.id
+
+    @property
+    def user(self) -> str:
+        """Whose file it is: an allowed request stays its person's, whoever makes it."""
+        return self.allowance.item.user if self.allowance else self.door.user
+
+    def admit(self) -> None:
+        """Screen the prompt, what it keeps away from, and the start image; raises Refused, or Held for a reviewer."""
+        with self.watch("screen"):
+            request = self.job.request
+            minor = request.consent == "minors"
+            prompt = self.door.prompts.screen_request(request.prompt, request.negative, minor_upload=minor)
+            verdicts = [("prompt", prompt)]
+            if request.image is not None:
+                verdicts.append(("upload", self._upload(request.image)))
+            for stage, verdict in verdicts:
+                self._take(stage, verdict)
+            held = [(stage, verdict) for stage, verdict in verdicts if verdict.action == "hold"]
+            if held and self.allowance is None:
+                self._queue(held[0][0], _together([verdict for _, verdict in held]))
+
+    def frames(self, delivered: "Iterator[Frame]") -> "Iterator[Frame]":
+        """The frames as they go into the file: screened, kept for their fingerprint, labelled and marked."""
+        plan = self.job.plan
+        screened, batch = set(picked(len(plan.picks), plan.fps)), []
+        for index, frame in enumerate(delivered):
+            if index in screened:
+                self._look(frame)
+            if index >= round(len(self._kept) * plan.fps / KEPT_A_SECOND):
+                self._kept.append(_thumbnail(frame))
+            if self.door.label is not None:
+                frame = self.door.label.draw(frame)  # noqa: PLW2901  # what follows sees the label too
+            batch.append(frame)
+            if len(batch) == MARKED_AT_ONCE:
+                yield from self._marked(batch)
+                batch = []
+        if batch:
+            yield from self._marked(batch)
+
+    def hand_over(self, record: Record) -> Record:
+        """The record, once the file stands; raises Held where it waits for a reviewer."""
+        if self.held is not None:
+            raise self._waiting("frames", self.held)
+        return record
+
+    def release(self, unsigned: Path, place: Path, making: Making) -> Record:
+        """Sign the encoded file `unsigned` into `place` and record it; raises, and then there is no file."""
+        with self.watch("sign"):
+            signed = sign(self.door.authority, self._origin(), unsigned, place, format_of(self.job.target).mime)
+        with self.watch("record"):
+            entry = self._entry(place, making, signed)
+            self.door.ledger.record(entry, self._hashes(), self._held_item(), self._ruling)
+        return Record(
+            id=self.id,
+            path=self.job.target,
+            request=self.job.request,
+            plan=self.job.plan,
+            making=making,
+            model=entry.model,
+            revision=entry.revision,
+            file_sha256=entry.delivery.file_sha256,
+            seconds=self.watch.seconds,
+            notes=signed.notes,
+            replay_of=self.replay_of,
+        )
+
+    @property
+    def metadata_label(self) -> MetadataLabel | None:
+        """What the region's rules ask for in the file's metadata, before it is signed."""
+        return self.door.region.metadata_label(self.id)
+
+    @property
+    def place(self) -> Path:
+        """Where the file goes: as asked, or to those that wait for a reviewer."""
+        if self.held is None:
+            return self.job.target
+        folder = self.door.home / HELD
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder / f"{self.id}{self.job.target.suffix}"
+
+    @cached_property
+    def _marker(self) -> "Marker":
+        from hibari.provenance.watermark.marker import Marker
+
+        size = self.job.plan.delivered
+        return Marker(self.door.keys.current(), self.id.value, size.height, size.width)
+
+    def _look(self, frame: "Frame") -> None:
+        with self.watch("screen"):
+            verdict = self.door.frames.screen(frame[None])
+            if verdict.action == "refuse":
+                self._take("frames", verdict)
+            if verdict.action == "hold":
+                self.held = verdict if self.held is None else strictest([self.held, verdict])
+
+    def _upload(self, image: Path) -> Verdict:
+        frame, about = self.job.start_frame, self.job.request.consent
+        assert frame is not None, "a job with an image has its start frame"
+        stated = self.started if self.allowance is None else self.allowance.item.created_at
+        attestation = None if about is None else Attestation(about=about, user=self.user, at=stated)
+        screen = UploadScreen(self.door.prompts.policy, self.door.frames, self._attested.append, faces=self.door.faces)
+        return screen.screen(frame[None], self._image_sha256(image), attestation)
+
+    def _image_sha256(self, image: Path) -> str:
+        """The start image's digest; raises BadMedia where it is no longer the file that was looked at."""
+        digest = sha256_of(image)
+        if digest != self.job.image_sha256:
+            raise BadMedia(f"{image} was changed while it was used.", option="image", hint="Start again.")
+        return digest
+
+    def _marked(self, batch: "list[Frame]") -> "Iterator[Frame]":
+        import numpy as np
+
+        with self.watch("mark"):
+            marked = self._marker.mark(np.stack(batch))
+        yield from marked
+
+    def _take(self, stage: str, verdict: Verdict) -> None:
+        """Note a verdict; raises Refused for one that refuses, which is recorded too."""
+        self.screenings.append(_screening(stage, verdict))
+        if verdict.action == "refuse":
+            self.door.ledger.record_refusal(self.id, self.user, self.started, self.screenings, self._ruling)
+            raise Refused(verdict.reason, option=_OPTIONS[stage], hint=verdict.advice)
+
+    def _queue(self, stage: str, verdict: Verdict) -> None:
+        """Put a request into the review queue and say so; raises Held."""
+        self.door.reviews.hold(self._item(stage, verdict, file=None))
+        raise self._waiting(stage, verdict)
+
+    def _waiting(self, stage: str, verdict: Verdict) -> Held:
+        return Held(
+            f"{verdict.reason} It waits as {self.id}.",
+            option=_OPTIONS[stage],
+            hint=f"{verdict.advice} Or let a reviewer decide: `hibari review list` shows what waits.",
+        )
+
+    def _item(self, stage: str, verdict: Verdict, file: str | None) -> HeldItem:
+        return HeldItem(
+            id=self.id,
+            created_at=self.started,
+            user=self.user,
+            stage=stage,
+            request=self._asked(),
+            categories=verdict.categories,
+            reason=verdict.reason,
+            file=file,
+        )
+
+    def _held_item(self) -> HeldItem | None:
+        if self.held is None:
+            return None
+        return self._item("frames", self.held, file=f"{HELD}/{self.id}{self.job.target.suffix}")
+
+    def _request(self) -> dict[str, Any]:
+        return request_as_dict(self.job.request, self.job.plan) | {"output": self.job.target.name}
+
+    def _asked(self) -> dict[str, Any]:
+        """The request as a reviewer reads it, and as it is made once it is allowed."""
+        job, image = self.job, self.job.request.image
+        model = job.request.model or job.model.name
+        return self._request() | {
+            "model": str(Path(model).expanduser().absolute()) if "/" in model else model,
+            "image_sha256": self._image_sha256(image) if image is not None else None,
+            "replay_of": str(self.replay_of) if self.replay_of else None,
+        }
+
+    @property
+    def _ruling(self) -> Ruling | None:
+        return self.allowance.ruling if self.allowance else None
+
+    def _origin(self) -> Origin:
+        plan: Plan = self.job.plan
+        image = self.job.request.image
+        sources: tuple[SignedSource, ...] = ()
+        if image is not None:
+            sources = (SignedSource(content=image, mime=mime_of(image), relationship="inputTo", title="start image"),)
+        return Origin(
+            id=self.id,
+            created_at=self.started,
+            action="created",
+            software=Software(name="Hibari", version=version("hibari")),
+            model=self.job.model.name,
+            revision=self.job.model.revision,
+            sources=sources,
+            watermark=WATERMARK_ALGORITHM,
+            seconds=plan.seconds,
+            marks=self._marks(),
+        )
+
+    def _marks(self) -> tuple[str, ...]:
+        visible = ("visible label",) if self.door.label is not None else ()
+        return visible if self.metadata_label is None else (*visible, METADATA_MARK)
+
+    def _entry(self, file: Path, making: Making, signed: SignedFile) -> Entry:
+        plan, job = self.job.plan, self.job
+        screenings = [*self.screenings]
+        if self.held is not None:
+            screenings.append(_screening("frames", self.held))
+        return Entry(
+            id=self.id,
+            created_at=self.started,
+            user=self.user,
+            request=self._request(),
+            seed=plan.seed,
+            model=job.model.name,
+            revision=job.model.revision,
+            weights_sha256=job.model.weights_sha256,
+            making=making,
+            delivery=Delivery(
+                file_sha256=_sha256(file),
+                file_bytes=file.stat().st_size,
+                mime=format_of(job.target).mime,
+                width=plan.delivered.width,
+                height=plan.delivered.height,
+                fps=float(plan.fps) if plan.seconds else 0.0,
+                frames=len(plan.picks),
+            ),
+            watermark_key=self.door.keys.current().name,
+            manifest=signed.manifest,
+            timestamped=signed.timestamped,
+            sources=self._sources(),
+            screenings=tuple(screenings),
+            replay_of=self.replay_of,
+            state="delivered" if self.held is None else "held",
+        )
+
+    def _sources(self) -> tuple[Source, ...]:
+        image = self.job.request.image
+        if image is None:
+            return ()
+        consent = self._attested[0].as_dict() if self._attested else None
+        source = Source(
+            sha256=self._image_sha256(image),
+            relationship="inputTo",
+            mime=mime_of(image),
+            title="start image",
+            consent=consent,
+        )
+        return (source,)
+
+    def _hashes(self) -> "list[FrameHash]":
+        from hibari.provenance.fingerprint import hashes_of, leave_out_sources
+
+        hashes = hashes_of(self._kept, KEPT_A_SECOND)
+        if self.job.start_frame is None:
+            return hashes
+        return leave_out_sources(hashes, hashes_of([self.job.start_frame], KEPT_A_SECOND))
+
+
+_OPTIONS = {"prompt": "prompt", "upload": "image", "frames": "prompt"}
+
+
+def _screening(stage: str, verdict: Verdict) -> Screening:
+    return Screening(
+        stage=stage, action=verdict.action, categories=verdict.categories, reason=verdict.reason, advice=verdict.advice
+    )
+
+
+def _together(held: list[Verdict]) -> Verdict:
+    """One verdict of everything that holds a request, so that a reviewer reads it all."""
+    categories = {name: score for verdict in reversed(held) for name, score in verdict.categories.items()}
+    reason, advice = (" ".join(getattr(verdict, part) for verdict in held) for part in ("reason", "advice"))
+    return replace(held[0], categories=categories, reason=reason, advice=advice)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _thumbnail(frame: "Frame") -> "Frame":
+    import numpy as np
+    from PIL import Image
+
+    picture = Image.fromarray(frame)
+    picture.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
+    return np.asarray(picture)
