@@ -4,6 +4,7 @@ import errno
 import os
 import resource
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hibari.errors import OutputError
-from hibari.media.files import beside, check_writable, output_error
+from hibari.media.files import ABANDONED_S, beside, check_writable, output_error, placing, sweep
 
 
 def test_a_file_takes_its_place_when_the_block_ends_well(tmp_path: Path) -> None:
@@ -61,6 +62,40 @@ def test_no_room_is_said_and_leaves_nothing(tmp_path: Path) -> None:
         partial.write_bytes(b"x" * 10_000)
     assert "\n" not in str(caught.value)
     assert os.listdir(tmp_path) == []
+
+
+def test_a_file_that_was_placed_goes_again_where_what_follows_fails(tmp_path: Path) -> None:
+    target = tmp_path / "a.mp4"
+    for end in (KeyboardInterrupt, ValueError):
+        with pytest.raises(end), beside(target, keep=False) as partial, placing(partial, target) as place:
+            place()
+            assert os.listdir(tmp_path) == ["a.mp4"]
+            raise end
+        assert os.listdir(tmp_path) == []
+    target.mkdir()
+    with (
+        pytest.raises(OutputError, match=r"a\.mp4 cannot be written"),
+        beside(target, keep=False) as partial,
+        placing(partial, target) as place,
+    ):
+        place()
+    assert os.listdir(tmp_path) == ["a.mp4"]
+    target.rmdir()
+    with beside(target, keep=False) as partial, placing(partial, target) as place:
+        partial.write_text("new")
+        place()
+    assert target.read_text() == "new" and os.listdir(tmp_path) == ["a.mp4"]
+
+
+def test_what_a_killed_process_left_goes_after_a_day(tmp_path: Path) -> None:
+    for name in (".old.part", ".new.part", "old.mp4"):
+        (tmp_path / name).touch()
+    long_ago = time.time() - ABANDONED_S - 60
+    for name in (".old.part", "old.mp4"):
+        os.utime(tmp_path / name, (long_ago, long_ago))
+    sweep(tmp_path)
+    sweep(tmp_path / "none")
+    assert sorted(os.listdir(tmp_path)) == [".new.part", "old.mp4"]
 
 
 def test_an_operating_systems_refusal_is_one_line() -> None:

@@ -1,7 +1,9 @@
 """What every file passes: screened, marked, signed, recorded, or no file at all. About 20 seconds."""
 
 import os
+import resource
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hibari.errors import BadMedia, Held, HibariError, InvalidRequest, Refused
+from hibari.errors import BadMedia, Held, HibariError, InvalidRequest, OutputError, Refused, StoreError
 from hibari.media.decode import read_image
 from hibari.media.encode import write_video
 from hibari.produce import Hibari
+from hibari.produce.progress import Progress
 from hibari.provenance.ids import GenerationId
 from hibari.provenance.label import Label
 from hibari.provenance.verify import Verifier
@@ -112,6 +115,49 @@ def test_a_part_that_cannot_run_leaves_no_file(home: Path, tmp_path: Path, part:
     with pytest.raises(HibariError):
         again.generate(ask(seconds=0), output=out / "b.png")
     assert os.listdir(out) == ["a.png"]
+
+
+@pytest.mark.parametrize("what", ["rename", "commit"])
+def test_a_file_that_does_not_stand_is_not_recorded(
+    maker: Hibari, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    target, before = tmp_path / "a.png", len(maker.door.ledger.issued_ids())
+
+    def in_the_way(progress: Progress) -> None:
+        if progress.stage == "sign" and not progress.done and what == "rename":
+            target.mkdir()
+
+    if what == "commit":
+        record = maker.door.ledger.record
+
+        def then_fails(*entry: Any, last: Callable[[], None]) -> None:
+            def placed() -> None:
+                last()
+                assert target.exists()
+                raise StoreError("the disk is full.")
+
+            record(*entry, last=placed)
+
+        monkeypatch.setattr(maker.door.ledger, "record", then_fails)
+    with pytest.raises(HibariError, match=r"a\.png cannot be written|disk is full"):
+        maker.generate(ask(seconds=0), output=target, on_progress=in_the_way)
+    assert os.listdir(tmp_path) == (["a.png"] if target.is_dir() else [])
+    assert len(maker.door.ledger.issued_ids()) == before
+
+
+def test_a_full_disk_names_the_file_that_was_asked_for(maker: Hibari, tmp_path: Path) -> None:
+    def now_full(progress: Progress) -> None:
+        if progress.stage == "sign" and not progress.done:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (8192, hard))
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with pytest.raises(OutputError) as caught:
+            maker.generate(ask(seconds=0), output=tmp_path / "a.png", on_progress=now_full)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.message == f"{tmp_path / 'a.png'}: no room left on the disk."
+    assert os.listdir(tmp_path) == []
 
 
 def test_what_is_held_waits_in_the_data_folder(home: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from PIL import Image
 
 from hibari.config import operator
 from hibari.errors import Held, HibariError, InvalidRequest, OutputError, Refused
+from hibari.media.files import ABANDONED_S
 from hibari.produce import Hibari
+from hibari.produce.progress import Progress
 from hibari.produce.review import ReviewDesk, permission
 from hibari.provenance.ids import GenerationId
 from hibari.provenance.ledger import HeldFiles, HeldItem, Ledger, Reviews, Ruling
@@ -158,7 +161,37 @@ def test_a_crash_after_the_decision_loses_nothing(maker: Hibari, desk: ReviewDes
     assert shelf(desk) == [], "and the refused one is gone with it"
     with pytest.raises(InvalidRequest, match="already"):
         desk.allow(allowed.id, "a third time", output=tmp_path / "b.png")
-    assert HeldFiles(desk.settings.home).remove_refused(ledger) == 0
+    assert HeldFiles(desk.settings.home).tidy(ledger) == 0
+
+
+def test_an_allowed_request_waits_on_where_its_file_cannot_stand(maker: Hibari, tmp_path: Path) -> None:
+    item, target = hold(maker, tmp_path, prompt=GERMAN), tmp_path / "b.png"
+    desk = ReviewDesk(replace(maker.settings, user="rita", policy=None))
+
+    def in_the_way(progress: Progress) -> None:
+        if progress.stage == "sign" and not progress.done:
+            target.mkdir()
+
+    with pytest.raises(OutputError, match=r"b\.png cannot be written"):
+        desk.allow(item.id, "a fish in the sea", output=target, on_progress=in_the_way)
+    assert desk.find(item.id).state == "waiting" and parts_of(desk)[1].find(item.id) is None
+    target.rmdir()
+    assert desk.allow(item.id, "a fish in the sea", output=target).path == target
+
+
+def test_what_a_kill_left_of_a_held_file_goes_after_a_day(maker: Hibari, desk: ReviewDesk, tmp_path: Path) -> None:
+    item = hold(maker, tmp_path)
+    held, left = desk.files.place(item.file or ""), [f".{GenerationId.new()}-aa.part", f"{GenerationId.new()}.png"]
+    for name in left:
+        (held.parent / name).touch()
+    _, ledger = parts_of(desk)
+    assert desk.files.tidy(ledger) == 0, "they may be on their way"
+    long_ago = time.time() - ABANDONED_S - 60
+    for path in held.parent.iterdir():
+        os.utime(path, (long_ago, long_ago))
+    desk.files.tidy(ledger)
+    assert shelf(desk) == [held.name], "what is recorded waits as long as it takes"
+    desk.refuse(item.id, "no")
 
 
 def test_of_two_reviewers_at_once_one_decides(maker: Hibari, desk: ReviewDesk, tmp_path: Path) -> None:
@@ -187,7 +220,7 @@ def test_an_erasure_takes_held_files(home: Path, tmp_path: Path) -> None:
     assert [each["file"] for each in ledger.export("ann")["held_items"]] == [item.file]
     done = ledger.erase("ann")
     assert files.place(item.file or "").exists(), "the records go first, and then the file"
-    assert files.remove_refused(ledger) == 1, "also where a crash came between"
+    assert files.tidy(ledger) == 1, "also where a crash came between"
     assert files.remove(done.files) == 0
     assert os.listdir(maker.settings.home / "held") == ["notes.txt"]
     for elsewhere in ("held/../ledger.sqlite3", "ledger.sqlite3", "/etc/passwd", "held/", "held/.part"):

@@ -90,7 +90,7 @@ def erase(
 
     ledger, files = _open(home), HeldFiles(Settings.load(home=home).home)
     done = ledger.erase(user)
-    deleted = files.remove(done.files) + files.remove_refused(ledger)
+    deleted = files.remove(done.files) + files.tidy(ledger)
     print(json.dumps(done.as_dict() | {"files_deleted": deleted}))
     return 0
 

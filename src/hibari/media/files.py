@@ -3,7 +3,8 @@
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hibari.errors import OutputError
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 MIN_FREE_BYTES = 2 << 20  # a few seconds of video; less than this and there is no use in starting
+ABANDONED_S = 24 * 3600  # after which a file that nobody finished is taken for a dead process's
 
 
 def check_writable(target: Path) -> None:
@@ -46,6 +48,43 @@ def beside(target: Path, *, keep: bool = True, private: bool = False, folder: Pa
             partial.unlink(missing_ok=True)
     except OSError as error:
         raise output_error(target, error) from error
+
+
+@contextmanager
+def placing(partial: Path, target: Path) -> Iterator[Callable[[], None]]:
+    """A call that puts the finished `partial` into its place; the file goes again where the block raises after it.
+
+    So a rename can be the last step of a transaction: neither stands without the other.
+    """
+    _flush(partial)
+    placed = False
+
+    def place() -> None:
+        nonlocal placed
+        partial.replace(target)
+        placed = True
+
+    try:
+        yield place
+    except BaseException:
+        if placed:
+            target.unlink(missing_ok=True)
+        raise
+
+
+def sweep(folder: Path) -> None:
+    """Delete what processes that were killed left unfinished in a folder, a day after."""
+    for path in folder.glob(".*.part"):
+        if is_abandoned(path):
+            path.unlink(missing_ok=True)
+
+
+def is_abandoned(path: Path) -> bool:
+    """Whether nobody has written to a file for a day; not where it is gone by now."""
+    try:
+        return time.time() - path.stat().st_mtime > ABANDONED_S
+    except FileNotFoundError:
+        return False
 
 
 def output_error(target: Path, error: OSError) -> OutputError:

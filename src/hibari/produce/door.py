@@ -3,19 +3,19 @@
 `passage.py` is one file's way through them.
 """
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from hibari.config import Settings
+from hibari.media.files import sweep
 from hibari.produce.screens import prompt_screen
 from hibari.provenance.credentials.authority import Authority
 from hibari.provenance.credentials.configured import open_authority
 from hibari.provenance.keyfiles import ensure_private_folder
 from hibari.provenance.label import Label
 from hibari.provenance.ledger import Ledger, Reviews
-from hibari.provenance.places import INDEX, KEYS, SAFETY, WORKSHOP, ledger_url
+from hibari.provenance.places import HELD, INDEX, KEYS, SAFETY, WORKSHOP, ledger_url
 from hibari.provenance.region import Region
 from hibari.provenance.watermark.keys import KeyRing
 from hibari.safety import Policy
@@ -23,8 +23,6 @@ from hibari.safety.faces import FaceFinder
 from hibari.safety.frames import FrameScreen
 from hibari.safety.prompts import PromptScreen
 from hibari.store import Store
-
-ABANDONED_S = 24 * 3600  # after which a file that nobody finished is taken for a dead process's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +45,8 @@ class Door:
     def open(cls, settings: Settings) -> Self:
         """Open every part in the data folder; raises what is wrong with one, before anything is generated."""
         home = settings.ensure_home()
-        _sweep(ensure_private_folder(home / WORKSHOP))
+        for folder in (ensure_private_folder(home / WORKSHOP), home / HELD):
+            sweep(folder)
         policy = Policy.load(settings.policy)
         # Keys before models: what an operator set wrongly is said at once.
         keys, authority = KeyRing.open(home / KEYS), open_authority(settings)
@@ -70,10 +69,3 @@ class Door:
     def workshop(self) -> Path:
         """The private folder of what is not signed yet."""
         return self.home / WORKSHOP
-
-
-def _sweep(folder: Path) -> None:
-    """Delete what processes that were killed left unfinished."""
-    for path in folder.glob(".*.part"):
-        if time.time() - path.stat().st_mtime > ABANDONED_S:
-            path.unlink(missing_ok=True)

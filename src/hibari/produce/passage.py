@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from hibari.errors import BadMedia, Held, Refused
 from hibari.generate.plan import Plan
+from hibari.media.files import placing
 from hibari.media.suffixes import format_of, mime_of
 from hibari.produce.door import Door
 from hibari.produce.job import Job, sha256_of
@@ -21,7 +22,7 @@ from hibari.produce.progress import Stopwatch
 from hibari.produce.record import Record, request_as_dict
 from hibari.provenance.credentials.manifest import WATERMARK_ALGORITHM, Origin, Software
 from hibari.provenance.credentials.manifest import Source as SignedSource
-from hibari.provenance.credentials.sign import SignedFile, sign
+from hibari.provenance.credentials.sign import SignedFile, sign_into
 from hibari.provenance.ids import GenerationId
 from hibari.provenance.ledger import Delivery, Entry, HeldItem, Making, Ruling, Screening, Source
 from hibari.provenance.places import HELD
@@ -116,13 +117,17 @@ class Passage:
             raise self._waiting("frames", self.held)
         return record
 
-    def release(self, unsigned: Path, place: Path, making: Making) -> Record:
-        """Sign the encoded file `unsigned` into `place` and record it; raises, and then there is no file."""
+    def release(self, unsigned: Path, partial: Path, making: Making) -> Record:
+        """Sign the encoded file `unsigned` into `partial`, record it and put it into its place: all or nothing.
+
+        Raises what any of these do, OSError too.
+        """
         with self.watch("sign"):
-            signed = sign(self.door.authority, self._origin(), unsigned, place, format_of(self.job.target).mime)
-        with self.watch("record"):
-            entry = self._entry(place, making, signed)
-            self.door.ledger.record(entry, self._hashes(), self._held_item(), self._ruling)
+            mime = format_of(self.job.target).mime
+            signed = sign_into(self.door.authority, self._origin(), unsigned, partial, mime)
+        with self.watch("record"), placing(partial, self.place) as place:
+            entry = self._entry(partial, making, signed)
+            self.door.ledger.record(entry, self._hashes(), self._held_item(), self._ruling, last=place)
         return Record(
             id=self.id,
             path=self.job.target,

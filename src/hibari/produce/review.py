@@ -106,7 +106,7 @@ class ReviewDesk:
         return item
 
     def _to_decide(self, id: GenerationId) -> HeldItem:
-        self.files.remove_refused(self._ledger)  # what a crash left after a decision like the one that comes now
+        self.files.tidy(self._ledger)  # what a crash left after a decision like the one that comes now
         item = self.find(id)
         answer = self.permission(item)
         if not answer.granted:

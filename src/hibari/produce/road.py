@@ -212,8 +212,8 @@ def deliver(passage: "Passage", frames: Iterator["Frame"], making: Callable[[], 
         with passage.watch("encode"):
             _encode(unsigned, passage.job, passage.frames(frames), passage.metadata_label)
         made = making()
-        with beside(passage.place) as signed:
-            return passage.release(unsigned, signed, made)
+        with beside(passage.place, keep=False) as partial:
+            return passage.release(unsigned, partial, made)
 
 
 def _load(model: catalog.Model, settings: Settings) -> "Generator":

@@ -37,17 +37,25 @@ class SignedFile:
 def sign(authority: Authority, origin: Origin, source_path: Path, target_path: Path, mime: str) -> SignedFile:
     """Write `source_path` with its credentials to `target_path`, which may be the same; a failure leaves it as it was.
 
+    Raises OutputError, and what `sign_into` does but for OSError.
+    """
+    with beside(target_path) as partial:
+        return sign_into(authority, origin, source_path, partial, mime)
+
+
+def sign_into(authority: Authority, origin: Origin, source_path: Path, partial: Path, mime: str) -> SignedFile:
+    """Write `source_path` with its credentials into the file `partial`, which is good for nothing where this raises.
+
     Where the time-stamp authority fails, the file is signed without a stamp, a note says so, and the authority is left
     alone for five minutes. A source whose own credentials cannot be read is named without them, with a note. The
-    result is read back before it takes its place. Raises Refused, BadMedia and OutputError.
+    result is read back. Raises Refused, BadMedia, and OSError of writing.
     """
     if not can_sign(mime):
         raise BadMedia(f"Files of type {mime} cannot carry Content Credentials.", option="output")
     credential, anchors = authority.credential(), authority.anchors()
-    with beside(target_path) as partial:
-        work = _Work(origin=origin, source=source_path, target=partial, mime=mime, anchors=anchors)
-        manifest, notes = _stamped_if_possible(work, authority, credential)
-        finding = _read_back(work)
+    work = _Work(origin=origin, source=source_path, target=partial, mime=mime, anchors=anchors)
+    manifest, notes = _stamped_if_possible(work, authority, credential)
+    finding = _read_back(work)
     timestamped = finding.signed_at is not None
     if timestamped and authority.timestamp_url:
         record = load_record(authority.folder, authority.timestamp_url)

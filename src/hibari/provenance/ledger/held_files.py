@@ -1,7 +1,7 @@
 """The finished files that wait for a reviewer, in the data folder: found, and deleted once they may not stay.
 
-A file lies here only after it was recorded, and what is recorded decides whether it stays: so a crash between a
-decision and its file is made good by the next one who looks. A file that no record speaks of is left alone.
+A file comes here as the last step of its record, and what is recorded decides whether it stays: so a crash between a
+decision and its file is made good by the next one who looks. What a crash left without a record goes after a day.
 """
 
 from collections.abc import Iterable
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from hibari.errors import InvalidRequest, OutputError, StoreError
+from hibari.media.files import is_abandoned, sweep
 from hibari.provenance.ids import GenerationId
 from hibari.provenance.ledger.ledger import Ledger
 from hibari.provenance.places import HELD
@@ -31,21 +32,24 @@ class HeldFiles:
         """Delete the files of erased or refused items; returns how many were there. Raises OutputError, StoreError."""
         return sum(_unlink(self.place(file)) for file in files)
 
-    def remove_refused(self, ledger: Ledger) -> int:
-        """Delete what a crash left: files whose generation is recorded as refused or erased; returns how many."""
+    def tidy(self, ledger: Ledger) -> int:
+        """Delete what a crash left; returns how many files whose generation is refused, erased or never recorded."""
         folder = self.home / HELD
         if not folder.is_dir():
             return 0
-        return sum(_unlink(path) for path in sorted(folder.iterdir()) if _is_refused(path, ledger))
+        sweep(folder)
+        return sum(_unlink(path) for path in sorted(folder.iterdir()) if _is_left_over(path, ledger))
 
 
-def _is_refused(path: Path, ledger: Ledger) -> bool:
+def _is_left_over(path: Path, ledger: Ledger) -> bool:
     try:
         generation = GenerationId.parse(path.stem)
     except InvalidRequest:
         return False  # not ours to delete, or still being written
     entry = ledger.find(generation)
-    return entry is not None and (entry.state == "refused" or entry.erased_at is not None)
+    if entry is None:
+        return is_abandoned(path)  # a new one may be on its way into the ledger
+    return entry.state == "refused" or entry.erased_at is not None
 
 
 def _unlink(path: Path) -> bool:

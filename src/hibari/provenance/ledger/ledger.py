@@ -3,7 +3,7 @@
 It remembers; it neither marks nor signs. Erasing a user's data leaves of an entry what verifying a mark needs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,10 @@ from hibari.store import Store, StoreError, tables
 MAX_LISTED = 1000
 
 
+def _nothing() -> None:
+    """What there is to do last where no file is waiting for its name."""
+
+
 class Ledger:
     """The entries of a store. `index_file` is where the fingerprint index is saved: an erasure removes it."""
 
@@ -37,12 +41,13 @@ class Ledger:
         hashes: Sequence[FrameHash] = (),
         held: HeldItem | None = None,
         ruling: Ruling | None = None,
+        last: Callable[[], None] = _nothing,
     ) -> None:
         """Write an entry, its frame hashes, and its place in the review queue where it has one: all or nothing.
 
-        `ruling` is the reviewer's word on the request that waited under this id, and is written with it. Raises
-        StoreError: also for an id that is recorded already, and for a replay of what is not; InvalidRequest where the
-        request was decided already.
+        `ruling` is the reviewer's word on the request that waited under this id, and is written with it. `last` is done
+        before all of this is kept: where it raises, nothing is. Raises StoreError: also for an id that is recorded
+        already, and for a replay of what is not; InvalidRequest where the request was decided already.
         """
         assert entry.erased_at is None, "an entry is erased after it was recorded"
         assert (entry.state == "held") == (held is not None), "what is held has a place in the queue"
@@ -58,6 +63,7 @@ class Ledger:
             write_hashes(connection, entry.id, hashes)
             if held is not None:
                 write_item(connection, held)
+            last()
 
     def record_refusal(
         self,
