@@ -4,6 +4,7 @@ import os
 import resource
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,18 @@ def test_a_replay_is_the_same_and_has_its_own_id(maker: Hibari, tmp_path: Path) 
     assert entry is not None and entry.replay_of == first.id
     with pytest.raises(InvalidRequest, match="not recorded"):
         maker.replay(GenerationId(1))
+
+
+def test_a_replay_rests_on_the_first_statement(maker: Hibari, tmp_path: Path) -> None:
+    Image.new("RGB", (96, 64), "orange").save(tmp_path / "start.png")
+    first = maker.generate(ask(image=tmp_path / "start.png", consent="nobody", seconds=0), output=tmp_path / "a.png")
+    bobs = Hibari(replace(maker.settings, user="bob"))
+    second = bobs.replay(first.id, output=tmp_path / "b.png")
+    third = bobs.replay(second.record.id, output=tmp_path / "c.png")
+    entries = [bobs.door.ledger.find(each) for each in (first.id, second.record.id, third.record.id)]
+    stated = [entry.sources[0].consent for entry in entries if entry is not None]
+    assert [entry.user for entry in entries if entry is not None] == ["ann", "bob", "bob"]
+    assert stated[0] is not None and stated[0]["user"] == "ann" and stated == stated[:1] * 3
 
 
 def test_a_start_image_that_changes_on_the_way_is_not_used(maker: Hibari, tmp_path: Path) -> None:

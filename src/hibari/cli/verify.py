@@ -162,7 +162,7 @@ def _recorded(answer: "Answer", entry: "Entry") -> list[tuple[str, str]]:
         own = f"{source.own_id}, made here too" if source.own_id is not None else f"sha256 {source.sha256[:12]}…"
         known.append((RELATIONS[source.relationship], f"{source.title} ({own})"))
     if entry.erased_at is not None:
-        known.append(("made from", "what its user has had erased from the ledger"))
+        known.append(("made from", "what was erased from the ledger, as a person may ask"))
     elif not entry.sources:
         known.append(("made from", "words alone: no picture or clip went in"))
     if entry.replay_of is not None:

@@ -172,12 +172,29 @@ class Passage:
                 self.held = verdict if self.held is None else strictest([self.held, verdict])
 
     def _upload(self, image: Path) -> Verdict:
-        frame, about = self.job.start_frame, self.job.request.consent
+        frame = self.job.start_frame
         assert frame is not None, "a job with an image has its start frame"
-        stated = self.started if self.allowance is None else self.allowance.item.created_at
-        attestation = None if about is None else Attestation(about=about, user=self.user, at=stated)
         screen = UploadScreen(self.door.prompts.policy, self.door.frames, self._attested.append, faces=self.door.faces)
-        return screen.screen(frame[None], self._image_sha256(image), attestation)
+        return screen.screen(frame[None], self._image_sha256(image), self._attestation())
+
+    def _attestation(self) -> Attestation | None:
+        """What was stated about the start image: what is made again or later rests on the first statement."""
+        about = self.job.request.consent
+        if about is None:
+            return None
+        if self.replay_of is not None:
+            return self._first_attestation(self.replay_of, about)
+        at = self.started if self.allowance is None else self.allowance.item.created_at
+        return Attestation(about=about, user=self.user, at=at)
+
+    def _first_attestation(self, first: GenerationId, about: str) -> Attestation:
+        entry = self.door.ledger.find(first)
+        kept = entry.sources[0].consent if entry is not None and entry.sources else None
+        if kept is None:
+            raise Refused(
+                f"what was stated about the start image of {first} is not on record any more.", option="image"
+            )
+        return Attestation(about=about, user=kept["user"], at=datetime.fromisoformat(kept["at"]))
 
     def _image_sha256(self, image: Path) -> str:
         """The start image's digest; raises BadMedia where it is no longer the file that was looked at."""

@@ -1,6 +1,7 @@
 """A person gets everything that is kept of them, and can have it erased; marks stay verifiable. About 2 seconds."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,9 @@ from sqlalchemy import select
 
 from hibari.provenance.fingerprint import FingerprintIndex
 from hibari.provenance.ids import GenerationId
-from hibari.provenance.ledger import Ledger, Reviews, Ruling, Screening
+from hibari.provenance.ledger import Ledger, Reviews, Ruling, Screening, Source
 from hibari.store import Store, tables
-from ledger_entries import entry, frame_hash, held_item
+from ledger_entries import digest, entry, frame_hash, held_item
 
 ANNS = {"prompt": "a lark of ann climbs", "file name": "anns garden.png", "consent": '"by": "ann"', "held": "of ann is"}
 ELSEWHERE = {"user_name", "generation_id", "position"}  # columns that an export does not repeat in each part
@@ -72,6 +73,7 @@ def test_an_erasure_takes_what_names_the_person_and_leaves_what_verifies(full: L
     bobs = full.export("bob")
     done = full.erase("ann")
     assert done.generations == (GenerationId(1), GenerationId(4))
+    assert done.repeated == (GenerationId(3),), "a replay repeats what she asked for"
     assert (done.held_items, done.screenings, done.fingerprints) == (1, 5, 3)
     assert done.files == ("held/4.mp4",)
     for number in (1, 4):
@@ -85,10 +87,57 @@ def test_an_erasure_takes_what_names_the_person_and_leaves_what_verifies(full: L
     assert len(full.issued_ids()) == 4
     assert "ann" not in json.dumps(dump(store), default=repr)
     after = full.export("bob")
-    assert {**after, "exported_at": ""} == {**bobs, "exported_at": ""}
+    replay = next(each for each in after["generations"] if each["id"] == "hbr_0000000003")
+    assert (replay["user"], replay["request"], replay["seed"], replay["screenings"]) == ("bob", None, None, [])
+    for document in (bobs, after):
+        document["exported_at"] = ""
+        document["generations"] = [each for each in document["generations"] if each["id"] != replay["id"]]
+    assert after == bobs, "what is his own stays"
     assert not any(part for name, part in full.export("ann").items() if name not in ("user", "exported_at"))
     again = full.erase("ann")
     assert again.generations == () and again.fingerprints == 0
+
+
+def test_what_repeats_an_erased_request_is_emptied_too(store: Store) -> None:
+    ledger, reviews = Ledger(store), Reviews(store)
+    statement = Source(
+        sha256=digest("face"), relationship="inputTo", mime="image/png", title="start image", consent={"user": "ann"}
+    )
+    shown = [
+        Source(
+            sha256=digest(f"file {number}"),
+            relationship="componentOf",
+            mime="video/mp4",
+            title="clip on the sheet",
+            own_id=GenerationId(number),
+        )
+        for number in (1, 3, 9)
+    ]
+    first = {"user": "bob", "request": {"prompt": "of ann"}}
+    ledger.record(entry(1, sources=(statement,)), [frame_hash(1)])
+    ledger.record(entry(3, **first, replay_of=GenerationId(1), sources=(statement,)), [frame_hash(3)])
+    ledger.record(entry(4, **first, replay_of=GenerationId(3), sources=()))
+    ledger.record(entry(5, **first, sources=tuple(shown)))
+    ledger.record(entry(6, **first, replay_of=GenerationId(1), state="held"), held=held_item(6, "bob"))
+    ledger.record(entry(7, user="bob", sources=(shown[2], replace(shown[0], relationship="inputTo"))))
+    reviews.hold(
+        held_item(8, "bob", stage="prompt", file=None, request={"prompt": "of ann", "replay_of": "hbr_0000000003"})
+    )
+    reviews.hold(held_item(9, "bob", stage="prompt", file=None, request={"prompt": "of bob", "replay_of": None}))
+    bobs = ledger.find(GenerationId(7))
+    done = ledger.erase("ann")
+    assert done.repeated == tuple(map(GenerationId, (3, 4, 5, 6)))
+    assert (done.held_items, done.files) == (2, ("held/6.mp4",))
+    assert "of ann" not in json.dumps(dump(store), default=repr) and '"ann"' not in json.dumps(
+        dump(store), default=repr
+    )
+    replay, sheet, held = (ledger.find(GenerationId(number)) for number in (3, 5, 6))
+    assert replay is not None and sheet is not None and held is not None
+    assert (replay.user, replay.request, replay.sources, replay.state) == ("bob", None, (), "delivered")
+    assert sheet.request is None and [each.own_id for each in sheet.sources] == [each.own_id for each in shown]
+    assert held.state == "refused", "it never leaves"
+    assert ledger.find(GenerationId(7)) == bobs, "a start image that she made is a source of what he asked for himself"
+    assert [item.id for item in reviews.waiting()] == [GenerationId(9)]
 
 
 def test_erased_bytes_are_gone_from_the_disk(tmp_path: Path) -> None:

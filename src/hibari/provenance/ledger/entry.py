@@ -77,7 +77,8 @@ class Screening:
 class Entry:
     """A generation, as it is recorded.
 
-    `user`, `request` and `seed` are None once the user's data was erased, at `erased_at`; they are given at recording.
+    `user`, `request` and `seed` are given at recording, and None once the user's data was erased, at `erased_at`. Where
+    the request repeats that of another person who was erased, the user stays.
     """
 
     id: GenerationId

@@ -22,10 +22,13 @@ _BATCH = 500
 class Erasure:
     """What was erased. `files` are those of held items, which the caller removes (`HeldFiles.remove`) once this stands.
 
-    `scrubbed` says that no readable trace is left in the database's files (SQLite; elsewhere the server's own time).
+    `repeated` are generations of others that lost their request, which repeated one of the user's: replays, and sheets
+    that show them. `scrubbed` says that no readable trace is left in the database's files (SQLite; elsewhere the
+    server's own time).
     """
 
     generations: tuple[GenerationId, ...]
+    repeated: tuple[GenerationId, ...]
     held_items: int
     screenings: int
     fingerprints: int
@@ -38,7 +41,8 @@ class Erasure:
 
     def as_dict(self) -> dict[str, Any]:
         """What was erased as plain values, for JSON."""
-        return vars(self) | {"generations": [str(each) for each in self.generations]}
+        ids = {name: [str(each) for each in getattr(self, name)] for name in ("generations", "repeated")}
+        return vars(self) | ids
 
 
 def export(connection: Connection, user: str, at: datetime) -> dict[str, Any]:
@@ -80,8 +84,8 @@ def erase(connection: Connection, user: str, at: datetime) -> Erasure:
     """Empty, in this transaction, whatever names the user or what they asked for."""
     table, held, verdicts = tables.generations, tables.held_items, tables.verdicts
     ids = list(connection.execute(select(table.c.id).where(table.c.user_name == user)).scalars())
-    files = connection.execute(select(held.c.file).where(held.c.user_name == user, held.c.file.is_not(None))).scalars()
-    gone_files = tuple(files)
+    repeated = _repeated(connection, ids)
+    files = _held_files(connection, held.c.user_name == user)
     hashes = screenings = 0
     if ids:
         state = tables.fingerprint_state  # taken first: an index that was loaded before now knows that it is old
@@ -93,17 +97,61 @@ def erase(connection: Connection, user: str, at: datetime) -> Erasure:
     screenings += _delete(connection, verdicts, verdicts.c.user_name == user)
     items = _delete(connection, held, held.c.user_name == user)
     connection.execute(update(held).where(held.c.reviewer == user).values(reviewer=None))
-    emptied = {"user_name": None, "request": None, "seed": None, "erased_at": at}
+    for batch in _batches([*ids, *repeated]):
+        asks_again = held.c.request["replay_of"].as_string().in_([str(GenerationId(value)) for value in batch])
+        repeating = held.c.generation_id.in_(batch) | asks_again
+        files += _held_files(connection, repeating)
+        items += _delete(connection, held, repeating)
+    _forget_requests(connection, repeated, at)
     mine = table.c.user_name == user
     connection.execute(update(table).where(mine, table.c.state == "held").values(state="refused"))
-    connection.execute(update(table).where(mine).values(emptied))
+    connection.execute(update(table).where(mine).values(_FORGOTTEN | {"user_name": None, "erased_at": at}))
     return Erasure(
         generations=tuple(GenerationId(value) for value in sorted(ids)),
+        repeated=tuple(GenerationId(value) for value in repeated),
         held_items=items,
         screenings=screenings,
         fingerprints=hashes,
-        files=gone_files,
+        files=tuple(files),
     )
+
+
+_FORGOTTEN = {"request": None, "seed": None}
+
+
+def _repeated(connection: Connection, ids: list[int]) -> list[int]:
+    """The generations of others whose request repeats one of these: replays, sheets that show them, and theirs."""
+    table, sources = tables.generations, tables.sources
+    known, latest = set(ids), ids
+    while latest:
+        found: set[int] = set()
+        for batch in _batches(latest):
+            found.update(connection.execute(select(table.c.id).where(table.c.replay_of.in_(batch))).scalars())
+            shown = select(sources.c.generation_id).where(
+                sources.c.relationship == "componentOf", sources.c.own_id.in_(batch)
+            )
+            found.update(connection.execute(shown).scalars())
+        latest = sorted(found - known)
+        known.update(latest)
+    return sorted(known.difference(ids))
+
+
+def _forget_requests(connection: Connection, ids: list[int], at: datetime) -> None:
+    """Empty what was asked for, what was stated and what was said of it, and leave whose generation it is."""
+    table, sources, verdicts = tables.generations, tables.sources, tables.verdicts
+    for batch in _batches(ids):
+        _delete(connection, verdicts, verdicts.c.generation_id.in_(batch))
+        theirs = sources.c.generation_id.in_(batch)
+        _delete(connection, sources, theirs & sources.c.own_id.is_(None))
+        connection.execute(update(sources).where(theirs).values(consent=None))
+        these = table.c.id.in_(batch)
+        connection.execute(update(table).where(these, table.c.state == "held").values(state="refused"))
+        connection.execute(update(table).where(these).values(_FORGOTTEN | {"erased_at": at}))
+
+
+def _held_files(connection: Connection, condition: Any) -> list[str]:
+    held = tables.held_items
+    return list(connection.execute(select(held.c.file).where(condition, held.c.file.is_not(None))).scalars())
 
 
 def _hashes(connection: Connection, ids: list[int]) -> dict[int, list[dict[str, Any]]]:
