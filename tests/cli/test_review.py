@@ -2,6 +2,7 @@
 
 import json
 import re
+import sqlite3
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -54,7 +55,13 @@ def test_a_held_file_is_listed_exported_and_erased(run: Run, house: dict[str, st
     assert denied.returncode == 2 and "HIBARI_REVIEWERS: ann may not decide" in denied.stderr
     exported = json.loads(run("ledger", "export", "ann", **settings).stdout)
     assert [each["file"] for each in exported["held_items"]] == [item["file"]]
-    erased = run("ledger", "erase", "ann", "--yes", **settings)
+    with sqlite3.connect(tmp_path / "house" / "ledger.sqlite3") as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM generations").fetchall()
+        erased = run("ledger", "erase", "ann", "--yes", **settings)
+    reader.close()
+    assert "Stop it, or wait for it, and run this command again." in erased.stderr
+    assert run("ledger", "erase", "ann", "--yes", **settings).stderr == "", "and then there are no traces"
     answer = json.loads(erased.stdout)
     assert (answer["generations"], answer["held_items"], answer["files_deleted"]) == ([item["id"]], 1, 1)
     assert not held.exists() and run("review", "list", **settings).stderr == "hibari: nothing waits.\n"

@@ -1,6 +1,7 @@
 """`hibari ledger`: what was made here, and a person's rights to what is kept of it."""
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -92,7 +93,19 @@ def erase(
     done = ledger.erase(user)
     deleted = files.remove(done.files) + files.tidy(ledger)
     print(json.dumps(done.as_dict() | {"files_deleted": deleted}))
+    if not done.scrubbed:
+        print(f"hibari: {_traces(Settings.load(home=home))}", file=sys.stderr)
     return 0
+
+
+def _traces(settings: Settings) -> str:
+    """What is left to do where erased rows can still be read out of the database's files."""
+    from hibari.provenance.places import ledger_url
+
+    if isinstance(ledger_url(settings), Path):
+        again = "Stop it, or wait for it, and run this command again."
+        return f"erased, but traces stay on the disk while another process reads the ledger. {again}"
+    return "erased; the server overwrites the traces in its own time, or now where you run VACUUM."
 
 
 def _open(home: Path | None) -> "Ledger":
