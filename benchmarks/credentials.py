@@ -97,7 +97,7 @@ def main() -> None:
         write_still(folder / "a.webp", frames[0], "WEBP")
         image = Source(content=folder / "a.png", mime=PNG, relationship="inputTo", title="start image")
         rows = [["text to video", *measure(authority, origin(), folder / "a.mp4", MP4, given.runs)]]
-        parent = Source(content=(folder / "signed-a.mp4").read_bytes(), mime=MP4, relationship="parentOf")
+        parent = Source(content=folder / "signed-a.mp4", mime=MP4, relationship="parentOf")
         for what, made, file, mime in (
             ("image to video", origin(sources=(image,)), "a.mp4", MP4),
             ("extension of a signed clip", origin(action="edited", sources=(parent,)), "a.mp4", MP4),

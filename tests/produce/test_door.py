@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
@@ -83,6 +84,16 @@ def test_a_replay_rests_on_the_first_statement(maker: Hibari, tmp_path: Path) ->
     stated = [entry.sources[0].consent for entry in entries if entry is not None]
     assert [entry.user for entry in entries if entry is not None] == ["ann", "bob", "bob"]
     assert stated[0] is not None and stated[0]["user"] == "ann" and stated == stated[:1] * 3
+
+
+def test_a_start_image_of_ours_is_named_whatever_it_is_called(maker: Hibari, tmp_path: Path) -> None:
+    first = maker.generate(ask(seconds=0), output=tmp_path / "a.webp")
+    shutil.copy(tmp_path / "a.webp", tmp_path / "b.jpg")
+    second = maker.generate(ask(image=tmp_path / "b.jpg", seconds=0), output=tmp_path / "c.png")
+    entry = maker.door.ledger.find(second.id)
+    assert entry is not None and (entry.sources[0].own_id, entry.sources[0].mime) == (first.id, "image/webp")
+    answer = Verifier.open(maker.settings).verify(tmp_path / "c.png")
+    assert [(each.title, each.id) for each in answer.metadata.sources] == [("start image", first.id)]
 
 
 def test_a_start_image_that_changes_on_the_way_is_not_used(maker: Hibari, tmp_path: Path) -> None:

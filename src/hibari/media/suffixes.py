@@ -1,6 +1,5 @@
 """Which files Hibari can write, by suffix. The one table of it."""
 
-import mimetypes
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -34,8 +33,3 @@ def format_of(path: Path) -> Format:
         stills = ", ".join(suffix for suffix, form in FORMATS.items() if form.kind == "still")
         raise BadMedia(f"{what}.", option="output", hint=f"Allowed: .mp4 for a video; {stills} for a picture.")
     return found
-
-
-def mime_of(path: Path) -> str:
-    """The type of any file, by its suffix."""
-    return mimetypes.guess_type(path.name)[0] or "application/octet-stream"

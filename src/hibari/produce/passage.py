@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from hibari.errors import BadMedia, Held, Refused
 from hibari.generate.plan import Plan
 from hibari.media.files import placing
-from hibari.media.suffixes import format_of, mime_of
+from hibari.media.sniff import sniff
+from hibari.media.suffixes import format_of
 from hibari.produce.door import Door
 from hibari.produce.job import Job, sha256_of
 from hibari.produce.progress import Stopwatch
@@ -268,7 +269,7 @@ class Passage:
         image = self.job.request.image
         sources: tuple[SignedSource, ...] = ()
         if image is not None:
-            sources = (SignedSource(content=image, mime=mime_of(image), relationship="inputTo", title="start image"),)
+            sources = (SignedSource(content=image, mime=_mime(image), relationship="inputTo", title="start image"),)
         return Origin(
             id=self.id,
             created_at=self.started,
@@ -324,11 +325,14 @@ class Passage:
         if image is None:
             return ()
         consent = self._attested[0].as_dict() if self._attested else None
+        digest = self._image_sha256(image)
+        ours = self.door.ledger.find_file(digest)
         source = Source(
-            sha256=self._image_sha256(image),
+            sha256=digest,
             relationship="inputTo",
-            mime=mime_of(image),
+            mime=_mime(image),
             title="start image",
+            own_id=ours.id if ours is not None else None,
             consent=consent,
         )
         return (source,)
@@ -356,6 +360,10 @@ def _together(held: list[Verdict]) -> Verdict:
     categories = {name: score for verdict in reversed(held) for name, score in verdict.categories.items()}
     reason, advice = (" ".join(getattr(verdict, part) for verdict in held) for part in ("reason", "advice"))
     return replace(held[0], categories=categories, reason=reason, advice=advice)
+
+
+def _mime(image: Path) -> str:
+    return sniff(image) or "application/octet-stream"
 
 
 def _sha256(path: Path) -> str:

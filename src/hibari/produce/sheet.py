@@ -15,7 +15,7 @@ from hibari import catalog
 from hibari.config import Settings
 from hibari.errors import InvalidRequest
 from hibari.media.files import check_writable
-from hibari.media.suffixes import format_of, mime_of
+from hibari.media.suffixes import format_of
 from hibari.produce.job import Job
 from hibari.produce.passage import Passage
 from hibari.produce.progress import Stopwatch
@@ -79,7 +79,7 @@ class _SheetPassage(Passage):
 
     def _origin(self) -> Origin:
         sources = tuple(
-            SignedSource(content=each.path, mime=mime_of(each.path), relationship="componentOf", title=TITLE)
+            SignedSource(content=each.path, mime=format_of(each.path).mime, relationship="componentOf", title=TITLE)
             for each in self.components
         )
         return replace(super()._origin(), sources=sources)
@@ -89,7 +89,7 @@ class _SheetPassage(Passage):
             Source(
                 sha256=each.file_sha256,
                 relationship="componentOf",
-                mime=mime_of(each.path),
+                mime=format_of(each.path).mime,
                 title=TITLE,
                 own_id=each.id,
             )

@@ -16,6 +16,7 @@ from hibari.config import Settings
 from hibari.errors import BadMedia
 from hibari.media.child import Limits
 from hibari.media.decode import MediaInfo, reading
+from hibari.media.sniff import sniff
 from hibari.provenance.answer import Answer, Look, Technique
 from hibari.provenance.credentials.anchors import Anchors
 from hibari.provenance.credentials.read import CredentialFinding, read_apart
@@ -36,11 +37,6 @@ MOST_FRAMES = 384  # 64 seconds, which is as much as the search looks at
 HASHED_A_SECOND = 2
 HASHED_SIDE = 512  # pixels of the longer side, as what was recorded was hashed
 LOCKED_SECONDS = 3.0  # that a locked ledger is waited for
-MAGIC = {
-    b"\x89PNG\r\n\x1a\n": "image/png",
-    b"\xff\xd8\xff": "image/jpeg",
-    b"GIF8": "image/gif",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,20 +229,6 @@ def _small(frame: "Frame") -> "Frame":
 
 
 _CARRIES_NONE = CredentialFinding(state="none", problems=("Credentials in files of this type are not read here.",))
-
-
-def sniff(path: Path) -> str:
-    """The type of a file by its first bytes, of those that can carry credentials; empty for others."""
-    with path.open("rb") as file:
-        head = file.read(16)
-    for magic, mime in MAGIC.items():
-        if head.startswith(magic):
-            return mime
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "image/webp"
-    if head[4:8] == b"ftyp":
-        return "video/quicktime" if head[8:12] == b"qt  " else "video/mp4"
-    return ""
 
 
 def _is_delivery(path: Path, entry: Entry) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ MP4 = "video/mp4"
 
 
 def source(relationship: str, **more: Any) -> Source:
-    return Source(content=b"", mime="image/png", relationship=relationship, **more)  # type: ignore[arg-type]
+    return Source(content=Path("a.png"), mime="image/png", relationship=relationship, **more)  # type: ignore[arg-type]
 
 
 def assertion(manifest: dict[str, Any], label: str) -> Any:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,14 @@ from PIL import Image, PngImagePlugin
 
 import tiny_pki
 from hibari.errors import BadMedia, OutputError, Refused
+from hibari.media.child import Limits
 from hibari.media.decode import probe
+from hibari.provenance.credentials import sign as sign_module
 from hibari.provenance.credentials.anchors import Anchors
 from hibari.provenance.credentials.authority import Authority, state_of
 from hibari.provenance.credentials.certificates import LEAF_LIFETIME
 from hibari.provenance.credentials.manifest import Source
-from hibari.provenance.credentials.read import read
+from hibari.provenance.credentials.read import can_take, read
 from hibari.provenance.credentials.sign import sign
 from hibari.provenance.credentials.signing import signer_of
 from tiny_pki import EMAIL
@@ -82,12 +85,11 @@ def test_sources_keep_their_own_credentials(
     first, second = make_origin(), make_origin()
     sign(authority, first, unsigned / "a.mp4", tmp_path / "parent.mp4", MP4)
     sign(authority, second, unsigned / "a.png", tmp_path / "part.png", PNG)
-    part = (tmp_path / "part.png").read_bytes()
     origin = make_origin(
         action="edited",
         sources=(
             Source(content=tmp_path / "parent.mp4", mime=MP4, relationship="parentOf"),
-            Source(content=part, mime=PNG, relationship="componentOf"),
+            Source(content=tmp_path / "part.png", mime=PNG, relationship="componentOf"),
             Source(content=unsigned / "a.webp", mime="image/webp", relationship="inputTo", title="start image"),
         ),
     )
@@ -112,19 +114,34 @@ def test_a_source_with_damaged_credentials_is_named_all_the_same(
     sign(authority, make_origin(), unsigned / "a.png", tmp_path / "whole.png", PNG)
     damaged = bytearray((tmp_path / "whole.png").read_bytes())
     damaged[damaged.find(b"jumd") - 3] ^= 0x7F
-    sources = tuple(
-        Source(content=content, mime=mime, relationship=relationship)  # type: ignore[arg-type]
-        for content, mime, relationship in (
-            (bytes(damaged), PNG, "parentOf"),
-            (b"no picture", PNG, "inputTo"),
-            (b"\x1aE\xdf\xa3 of a kind that carries none", "video/webm", "inputTo"),
-        )
+    for name, content in (
+        ("damaged", bytes(damaged)),
+        ("none", b"no picture"),
+        ("other", b"\x1aE\xdf\xa3 of a kind that carries none"),
+    ):
+        (tmp_path / name).write_bytes(content)
+    sources = (
+        Source(content=tmp_path / "damaged", mime=PNG, relationship="parentOf"),
+        Source(content=tmp_path / "none", mime=PNG, relationship="inputTo"),
+        Source(content=tmp_path / "other", mime="video/webm", relationship="inputTo"),
     )
     signed = sign(authority, make_origin(action="edited", sources=sources), unsigned / "a.mp4", tmp_path / "b.mp4", MP4)
     assert len(signed.notes) == 2 and "source 1" in signed.notes[0] and "source 2" in signed.notes[1]
     found = read(tmp_path / "b.mp4", MP4, authority.anchors())
     assert found.state == "trusted"
     assert sorted(each.relationship for each in found.sources) == ["inputTo", "inputTo", "parentOf"]
+
+
+def test_a_source_that_the_library_does_not_survive_is_named_all_the_same(
+    authority: Authority, unsigned: Path, tmp_path: Path, make_origin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sources are tried in a child process, which here has no memory."""
+    none = Limits(memory=1 << 20)
+    monkeypatch.setattr(sign_module, "can_take", partial(can_take, limits=none))
+    sources = (Source(content=unsigned / "a.png", mime=PNG, relationship="inputTo"),)
+    signed = sign(authority, make_origin(sources=sources), unsigned / "a.mp4", tmp_path / "b.mp4", MP4)
+    assert signed.notes == ("The credentials of source 1 cannot be read and were not kept.",)
+    assert read(tmp_path / "b.mp4", MP4, authority.anchors()).state == "trusted"
 
 
 def test_nothing_private_comes_along(authority: Authority, unsigned: Path, tmp_path: Path, make_origin: Any) -> None:

@@ -38,7 +38,7 @@ class Source:
     componentOf for what is in it unchanged. `title` says what part it played ("start image"), never its file name.
     """
 
-    content: Path | bytes
+    content: Path
     mime: str
     relationship: Relationship
     title: str = ""

@@ -93,21 +93,31 @@ def read_apart(
     path: Path, mime: str, anchors: Anchors, manifest: bytes | None = None, limits: Limits = LIMITS
 ) -> CredentialFinding:
     """The same in a child process with limits: what hangs or kills it makes the credentials unreadable, no more."""
-    given = {
-        "anchors": asdict(anchors),
-        "manifest": None if manifest is None else base64.b64encode(manifest).decode("ascii"),
-    }
-    task = {"path": str(path.absolute()), "mime": mime}
+    given = {"manifest": None if manifest is None else base64.b64encode(manifest).decode("ascii")}
+    told = _apart(path, mime, anchors, given, limits)
+    return _judged(told) if isinstance(told, dict) else _unreadable(told)
+
+
+def can_take(path: Path, mime: str, ingredient: dict[str, Any], anchors: Anchors, limits: Limits = LIMITS) -> bool:
+    """Whether the library takes a file in as an ingredient, tried in a child process with limits."""
+    told = _apart(path, mime, anchors, {"ingredient": ingredient}, limits)
+    return isinstance(told, dict) and told["taken"] is True
+
+
+def _apart(path: Path, mime: str, anchors: Anchors, given: dict[str, Any], limits: Limits) -> dict[str, Any] | str:
+    """What the child answers, or why it does not."""
+    task, told = {"path": str(path.absolute()), "mime": mime}, json.dumps(given | {"anchors": asdict(anchors)})
     with child.start("hibari.provenance.credentials.reader", task, limits, stdin=subprocess.PIPE) as process:
         try:
-            said, _ = process.communicate(json.dumps(given).encode(), timeout=limits.seconds)
+            said, _ = process.communicate(told.encode(), timeout=limits.seconds)
         except subprocess.TimeoutExpired:
-            return _unreadable("Reading the credentials takes too long")
+            return "Reading the credentials takes too long"
         finally:
             process.kill()
     if process.returncode != 0:
-        return _unreadable("Reading the credentials failed or went beyond its limits")
-    return _judged(json.loads(said))
+        return "Reading the credentials failed or went beyond its limits"
+    answer: dict[str, Any] = json.loads(said)
+    return answer
 
 
 def _judged(told: dict[str, Any]) -> CredentialFinding:

@@ -1,8 +1,8 @@
 """What the C2PA library reads out of a file, and the child process in which it reads other people's files.
 
-`python -m hibari.provenance.credentials.reader JSON`, with anchors and a manifest on standard input, answers with one
-line of JSON; the library is native code, and what kills it there kills nothing else. What it all means is `read.py`'s
-to say, which is also the other end of the child.
+`python -m hibari.provenance.credentials.reader JSON`, with anchors and a manifest or an ingredient's name on standard
+input, answers with one line of JSON: what it reads, or whether it takes the file in as that ingredient. The library is
+native code, and what kills it there kills nothing else. What it all means is for `read.py` to say, the child's other end.
 """
 
 import base64
@@ -43,12 +43,26 @@ def report(path: Path, mime: str, anchors: Anchors, manifest: bytes | None) -> d
     return {"store": store, "library": str(library)}
 
 
+def taken(path: Path, mime: str, ingredient: dict[str, Any], anchors: Anchors) -> bool:
+    """Whether the library takes a file in as an ingredient, with the credentials that it has."""
+    with path.open("rb") as stream, c2pa.Builder({}, anchors.context()) as builder:
+        try:
+            builder.add_ingredient(ingredient, mime, stream)
+        except c2pa.C2paError:
+            return False
+    return True
+
+
 def main() -> None:
     """Do the task of the command line."""
     task = child.begin()
     given = json.load(sys.stdin)
-    manifest = None if given["manifest"] is None else base64.b64decode(given["manifest"])
-    said = report(Path(task["path"]), task["mime"], Anchors(**given["anchors"]), manifest)
+    path, anchors = Path(task["path"]), Anchors(**given["anchors"])
+    if "ingredient" in given:
+        said: dict[str, Any] = {"taken": taken(path, task["mime"], given["ingredient"], anchors)}
+    else:
+        manifest = None if given["manifest"] is None else base64.b64decode(given["manifest"])
+        said = report(path, task["mime"], anchors, manifest)
     sys.stdout.write(json.dumps(said))
 
 

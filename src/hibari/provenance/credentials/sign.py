@@ -3,14 +3,12 @@
 Which keys sign is `authority.py`'s business. Nothing is changed in the picture here.
 """
 
-import io
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, BinaryIO
+from typing import IO
 
 import c2pa
 from PIL import Image
@@ -19,8 +17,8 @@ from hibari.errors import BadMedia, Refused
 from hibari.media.files import beside
 from hibari.provenance.credentials.anchors import Anchors
 from hibari.provenance.credentials.authority import Authority, Credential
-from hibari.provenance.credentials.manifest import Origin, Software, Source, can_sign, definition, ingredient
-from hibari.provenance.credentials.read import CredentialFinding, read
+from hibari.provenance.credentials.manifest import Origin, Software, can_sign, definition, ingredient
+from hibari.provenance.credentials.read import CredentialFinding, can_take, read
 from hibari.provenance.credentials.timestamps import RETRY_AFTER, StampRecord, load_record
 from hibari.provenance.ids import GenerationId
 
@@ -53,14 +51,16 @@ def sign_into(authority: Authority, origin: Origin, source_path: Path, partial: 
     if not can_sign(mime):
         raise BadMedia(f"Files of type {mime} cannot carry Content Credentials.", option="output")
     credential, anchors = authority.credential(), authority.anchors()
-    work = _Work(origin=origin, source=source_path, target=partial, mime=mime, anchors=anchors)
+    bare = _without_credentials(origin, anchors)
+    work = _Work(origin=origin, source=source_path, target=partial, mime=mime, anchors=anchors, bare=bare)
     manifest, notes = _stamped_if_possible(work, authority, credential)
     finding = _read_back(work)
     timestamped = finding.signed_at is not None
     if timestamped and authority.timestamp_url:
         record = load_record(authority.folder, authority.timestamp_url)
         record.succeeded(authority.clock(), trusted=finding.stamp_trusted).save(authority.folder)
-    return SignedFile(manifest=manifest, timestamped=timestamped, notes=tuple(notes))
+    unkept = [f"The credentials of source {index + 1} cannot be read and were not kept." for index in bare]
+    return SignedFile(manifest=manifest, timestamped=timestamped, notes=(*unkept, *notes))
 
 
 def try_stamp(authority: Authority) -> StampRecord:
@@ -103,25 +103,25 @@ class _Work:
     target: Path
     mime: str
     anchors: Anchors
+    bare: tuple[int, ...] = ()  # sources that are named without their credentials
 
 
 def _stamped_if_possible(work: _Work, authority: Authority, credential: Credential) -> tuple[bytes, list[str]]:
     """Sign with a time stamp where one is set and to be had; the manifest, and notes."""
     url = authority.timestamp_url
     if url is None:
-        return _sign_once(work, credential, None)
+        return _sign_once(work, credential, None), []
     record, now = load_record(authority.folder, url), authority.clock()
     if record.rests(now):
-        manifest, notes = _sign_once(work, credential, None)
-        return manifest, [*notes, _unstamped(record)]
+        return _sign_once(work, credential, None), [_unstamped(record)]
     try:
-        return _sign_once(work, credential, url)
+        return _sign_once(work, credential, url), []
     except c2pa.C2paError as error:
         record = record.failed(now, str(error))
     # What failed is the stamp only if all goes well without one.
-    manifest, notes = _sign_once(work, credential, None)
+    manifest = _sign_once(work, credential, None)
     record.save(authority.folder)
-    return manifest, [*notes, _unstamped(record)]
+    return manifest, [_unstamped(record)]
 
 
 def _unstamped(record: StampRecord) -> str:
@@ -132,25 +132,23 @@ def _unstamped(record: StampRecord) -> str:
     )
 
 
-def _sign_once(work: _Work, credential: Credential, timestamp_url: str | None) -> tuple[bytes, list[str]]:
-    """The manifest of the file now at the target, and notes.
+def _sign_once(work: _Work, credential: Credential, timestamp_url: str | None) -> bytes:
+    """The manifest of the file now at the target.
 
     Raises Refused, OSError, and, where there is a `timestamp_url`, C2paError, for it may be the stamp that failed.
     """
-    context = work.anchors.context()
-    bare = _without_credentials(work.origin, context)
-    notes = [f"The credentials of source {index + 1} cannot be read and were not kept." for index in bare]
     with ExitStack() as stack:
         source = stack.enter_context(work.source.open("rb"))
         target = _Target(stack.enter_context(work.target.open("w+b")))
+        told = definition(work.origin, work.mime, work.bare)
         try:
-            builder = stack.enter_context(c2pa.Builder(definition(work.origin, work.mime, bare), context))
+            builder = stack.enter_context(c2pa.Builder(told, work.anchors.context()))
             for index, each in enumerate(work.origin.sources):
-                if index not in bare:
-                    with _opened(each) as stream:
+                if index not in work.bare:
+                    with _there(each.content).open("rb") as stream:
                         builder.add_ingredient(ingredient(work.origin, index), each.mime, stream)
             with credential.signer(timestamp_url) as signer:
-                return builder.sign(signer, work.mime, source, target), notes
+                return builder.sign(signer, work.mime, source, target)
         except c2pa.C2paError as error:
             if target.failure is not None:
                 raise target.failure from error
@@ -161,30 +159,22 @@ def _sign_once(work: _Work, credential: Credential, timestamp_url: str | None) -
             ) from error
 
 
-def _without_credentials(origin: Origin, context: c2pa.Context) -> list[int]:
-    """The sources that the library cannot take in: damaged files, or damaged manifests in them."""
-    found = []
-    for index, source in enumerate(origin.sources):
-        with _opened(source) as stream, c2pa.Builder({}, context) as builder:
-            try:
-                builder.add_ingredient(ingredient(origin, index), source.mime, stream)
-            except c2pa.C2paError:
-                found.append(index)
-    return found
+def _without_credentials(origin: Origin, anchors: Anchors) -> tuple[int, ...]:
+    """The sources that the library cannot take in: damaged files, damaged manifests in them, or what would kill it."""
+    return tuple(
+        index
+        for index, source in enumerate(origin.sources)
+        if not can_take(_there(source.content), source.mime, ingredient(origin, index), anchors)
+    )
 
 
-@contextmanager
-def _opened(source: Source) -> Iterator[BinaryIO]:
-    """A source's bytes; raises BadMedia where its file is gone."""
-    if isinstance(source.content, bytes):
-        yield io.BytesIO(source.content)
-        return
+def _there(path: Path) -> Path:
+    """A source's file; raises BadMedia where it is gone."""
     try:
-        stream = source.content.open("rb")
+        path.open("rb").close()
     except OSError as error:
-        raise BadMedia(f"{source.content} cannot be read ({error.strerror}).") from error
-    with stream:
-        yield stream
+        raise BadMedia(f"{path} cannot be read ({error.strerror}).") from error
+    return path
 
 
 def _read_back(work: _Work) -> CredentialFinding:
