@@ -2,7 +2,7 @@
 
 `python -m hibari.provenance.credentials.reader JSON`, with anchors and a manifest or an ingredient's name on standard
 input, answers with one line of JSON: what it reads, or whether it takes the file in as that ingredient. The library is
-native code, and what kills it there kills nothing else. What it all means is for `read.py` to say, the child's other end.
+native code, and what kills it there kills nothing else. What it all means is for `read.py`, the child's other end.
 """
 
 import base64
