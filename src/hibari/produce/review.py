@@ -1,8 +1,8 @@
 """The reviewer's desk: what the safety policy held is let through or turned down, once, by someone who may.
 
 A held request that is allowed is made by the road like any other: its decision, the record and the file's name stand
-together or not at all. A held file that is allowed is handed over byte for byte, after its decision is written; one that
-is refused is deleted after it. Whatever stops between two of these steps, nothing leaves undecided and nothing is lost.
+together or not at all. A held file that is allowed is handed over byte for byte, after its decision is written; one
+that is refused is deleted after it. Whatever stops between two of these steps, nothing leaves undecided or is lost.
 """
 
 import hashlib
