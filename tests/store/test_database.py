@@ -131,7 +131,9 @@ def test_a_damaged_file(tmp_path: Path, damage: str) -> None:
 def test_a_newer_schema(tmp_path: Path) -> None:
     with Store.open(tmp_path / "a.db") as store, store.writing() as connection:
         connection.execute(text(f"UPDATE {schema.VERSION_TABLE} SET version_num = '9999'"))
-    with pytest.raises(StoreError, match=r"a newer Hibari \(schema 9999, known up to 0001\)\. Update Hibari"):
+    with pytest.raises(
+        StoreError, match=rf"a newer Hibari \(schema 9999, known up to {schema.newest()}\)\. Update Hibari"
+    ):
         Store.open(tmp_path / "a.db")
 
 

@@ -31,6 +31,7 @@ METADATA = MetaData(
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
         "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
         "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
     }
 )
 
@@ -176,3 +177,156 @@ fingerprint_state = Table(
     Column("erasure", BigInteger, nullable=False),
 )
 """One row. Whoever adds hashes takes it first, so that ids appear in order; `erasure` is drawn anew at each erasure."""
+
+users = Table(
+    "users",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("role", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("disabled_at", Moment),
+    Column("subject", Text, unique=True),
+    Column("seconds_a_day", Float),
+    Column("jobs_at_once", Integer),
+    Column("priority", Integer, nullable=False),
+)
+"""Who may do what. `subject` is "issuer subject" of who signs in elsewhere; a limit that is NULL is the service's."""
+
+api_keys = Table(
+    "api_keys",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("user_name", ForeignKey("users.name"), nullable=False),
+    Column("sha256", SHA256, nullable=False, unique=True),
+    Column("hint", Text, nullable=False),
+    Column("scopes", DOCUMENT),
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment),
+    Column("revoked_at", Moment),
+    Column("last_used_at", Moment),
+    Index(None, "user_name"),
+)
+"""Keys by their digest alone; `hint` is their end, so that a person knows which is which. `scopes` NULL: all."""
+
+videos = Table(
+    "videos",
+    METADATA,
+    _id("sequence", primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("user_name", Text, nullable=False),
+    Column("verb", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("prompt", Text),
+    Column("size", Text, nullable=False),
+    Column("seconds", Text, nullable=False),
+    Column("request", DOCUMENT, nullable=False),
+    Column("source_id", Text),
+    Column("status", Text, nullable=False),
+    Column("progress", Integer, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("started_at", Moment),
+    Column("completed_at", Moment),
+    Column("expires_at", Moment),
+    Column("error_code", Text),
+    Column("error_message", Text),
+    Column("priority", Integer, nullable=False),
+    Column("cost", Float, nullable=False),
+    Column("owner", Text),
+    Column("lease", Moment),
+    Column("attempt", Integer, nullable=False),
+    Column("crashes", Integer, nullable=False),
+    Column("not_before", Moment),
+    _id("generation_id"),
+    Column("files", DOCUMENT),
+    Column("latents_until", Moment),
+    Index(None, "status", "priority", "sequence"),
+    Index(None, "user_name", "sequence"),
+    Index(None, "expires_at"),
+)
+"""The videos of the service, and its queue: what is queued is claimed with a lease, which a heartbeat renews.
+
+`attempt` counts claims and fences whoever lost one; `crashes` counts those whose model died. `cost` is the work that
+a job was estimated at, in units of the cost model. `files` names blobs: video, thumbnail, spritesheet, latents, input.
+"""
+
+idempotency = Table(
+    "idempotency",
+    METADATA,
+    Column("user_name", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("request_sha256", SHA256, nullable=False),
+    Column("video_id", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Index(None, "created_at"),
+)
+"""Which video a request with an Idempotency-Key made."""
+
+usage = Table(
+    "usage",
+    METADATA,
+    Column("user_name", Text, primary_key=True),
+    Column("day", String(10), primary_key=True),
+    Column("seconds", Float, nullable=False),
+)
+"""Seconds of video that a user asked for on a day (UTC, 2026-11-22); kept apart so that deleting gives nothing back."""
+
+characters = Table(
+    "characters",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("user_name", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("file", Text, nullable=False),
+    Column("consent", DOCUMENT, nullable=False),
+    Index(None, "user_name"),
+)
+"""Reference clips that prompts may name; `file` is a blob, `consent` what was stated about who is shown."""
+
+webhook_endpoints = Table(
+    "webhook_endpoints",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("user_name", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("event_types", DOCUMENT, nullable=False),
+    Column("secret", Text, nullable=False),
+    Column("old_secret", Text),
+    Column("old_secret_until", Moment),
+    Column("created_at", Moment, nullable=False),
+    Index(None, "user_name"),
+)
+"""Where a user wants to be told; both secrets sign while the old one still holds."""
+
+webhook_events = Table(
+    "webhook_events",
+    METADATA,
+    _id("sequence", primary_key=True),
+    Column("id", Text, nullable=False),
+    Column("endpoint_id", ForeignKey("webhook_endpoints.id", ondelete="CASCADE"), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", Moment),
+    Column("delivered_at", Moment),
+    Column("last_error", Text),
+    Index(None, "next_at"),
+    Index(None, "endpoint_id"),
+)
+"""The outbox: written with the change that it tells of, sent until it is delivered or given up (`next_at` NULL)."""
+
+audit = Table(
+    "audit",
+    METADATA,
+    _id("sequence", primary_key=True, autoincrement=False),
+    Column("at", Moment, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("resource", Text, nullable=False),
+    Column("allowed", Boolean, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("previous", SHA256, nullable=False),
+    Column("digest", SHA256, nullable=False),
+)
+"""Append-only: each row's digest covers the one before it, so that a row that was changed or taken out shows."""
