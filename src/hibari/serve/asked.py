@@ -1,0 +1,77 @@
+"""What a job was asked for, as its row keeps it: the contract between the API, which checks it, and the worker.
+
+A record and its JSON alone. Files are named as blobs, never as paths; the worker brings them to its own disk.
+"""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, Self
+
+Verb = Literal["create", "remix", "edit", "extend", "image"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CharacterUse:
+    """A character that a prompt may name: its id, its name, its reference clip (a blob), and the consent stated."""
+
+    id: str
+    name: str
+    file: str
+    consent: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """The video that a remix, an edit or an extension starts from.
+
+    `id` is NULL for an uploaded clip. `video` and `latents` are blobs; `seconds` is the clip's length, `size` its WxH.
+    """
+
+    id: str | None
+    video: str
+    latents: str | None
+    seconds: float
+    size: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """One job, checked. `model` is the model itself, never an alias; None leaves a setting to the model.
+
+    `size` is the delivered "WxH". `seconds` is what is to be made: of an extension the new part alone, 0 for a
+    picture. `num_frames` is what was asked for, and `seconds` already says it. `input` is the start image (a blob).
+    `source` is there for remix, edit and extend alone. `consent` is about the people in `input` or `source`.
+    """
+
+    verb: Verb
+    prompt: str
+    negative: str = ""
+    model: str
+    size: str | None = None
+    seconds: float
+    fps: int | None = None
+    num_frames: int | None = None
+    seed: int | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    strength: float | None = None
+    input: str | None = None
+    source: Source | None = None
+    characters: tuple[CharacterUse, ...] = ()
+    consent: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for the row's JSON."""
+        return asdict(self) | {"characters": [asdict(one) for one in self.characters]}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """The record in a row; a row with unknown fields is another release's, and asserts."""
+        assert values.keys() == {field.name for field in fields(cls)}, sorted(values)
+        source = values["source"]
+        return cls(
+            **values
+            | {
+                "source": Source(**source) if source is not None else None,
+                "characters": tuple(CharacterUse(**one) for one in values["characters"]),
+            }
+        )
