@@ -37,6 +37,15 @@ class Job:
     image_sha256: str | None = None
 
 
+def check(request: GenerationRequest, settings: Settings) -> tuple[catalog.Model, Plan]:
+    """The model and the plan of a request whose file nobody names yet; raises what is wrong with it.
+
+    A seed that is left open stays so: the plan's is of no account.
+    """
+    model = catalog.find(request.model or settings.model, settings)
+    return model, make_plan(request, model, request.seed or 0)
+
+
 def prepare(request: GenerationRequest, output: Path | str | None, settings: Settings) -> Job:
     """Everything that can be said about a request before torch is loaded; raises what is wrong with it."""
     model = catalog.find(request.model or settings.model, settings)

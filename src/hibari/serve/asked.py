@@ -35,8 +35,10 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """One job, checked. `model` is the model itself, never an alias; None leaves a setting to the model.
+    """One job, checked. None leaves a setting to the model.
 
+    `model` is the model itself, never an alias, and the row's column too, by which workers claim; `called` is the name
+    that the client gave, which the Video object echoes.
     `size` is the delivered "WxH". `seconds` is what is to be made: of an extension the new part alone, 0 for a
     picture. `num_frames` is what was asked for, and `seconds` already says it. `input` is the start image (a blob).
     `source` is there for remix, edit and extend alone. `consent` is about the people in `input` or `source`.
@@ -46,6 +48,7 @@ class Asked:
     prompt: str
     negative: str = ""
     model: str
+    called: str = ""
     size: str | None = None
     seconds: float
     fps: int | None = None
