@@ -1,5 +1,6 @@
 """What may be asked for, and how it is said when it may not. Under a second."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -66,6 +67,33 @@ def test_values_of_another_type(field: str, value: Any) -> None:
 def test_strength_needs_an_image() -> None:
     assert refusal(strength=0.5).option == "strength"
     assert GenerationRequest(prompt="a fox", image="a.png", strength=0).image is not None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("fields", "option"),
+    [
+        ({"extend": True}, "extend"),
+        ({"extend": 1, "video": "a.mp4"}, "extend"),
+        ({"extend": True, "video": "a.mp4", "strength": 0.5}, "strength"),
+        ({"video": "a.mp4", "image": "a.png"}, "video"),
+        ({"video": "a.mp4", "seconds": 0}, "seconds"),
+        ({"video": 5}, "video"),
+        ({"latents": "a.safetensors"}, "latents"),
+        ({"references": "a.png"}, "references"),
+        ({"references": ["a.png"] * 5}, "references"),
+        ({"references": [1]}, "references"),
+        ({"consent": "adults"}, "consent"),
+        ({"consent": "me", "video": "a.mp4"}, "consent"),
+    ],
+)
+def test_sources_that_do_not_go_together(fields: dict[str, Any], option: str) -> None:
+    assert refusal(**fields).option == option
+
+
+def test_the_sources_of_a_request() -> None:
+    asked = GenerationRequest(prompt="a fox", video="a.mp4", references=["b.png"], consent="nobody")  # type: ignore[arg-type]
+    assert asked.sources == (Path("a.mp4"), Path("b.png"))
+    assert GenerationRequest(prompt="a fox", video=Path("a.mp4"), extend=True, seconds=2).extend
 
 
 def test_a_request_is_frozen_and_knows_a_still() -> None:

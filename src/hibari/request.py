@@ -16,11 +16,12 @@ MAX_PROMPT = 32_000  # the Videos API's own bound
 MIN_SIDE, MAX_SIDE = 64, 4096
 MAX_SEED = 2**53 - 1  # the largest whole number that every JSON reader keeps exact
 MAX_SHOWN = 40
+MAX_REFERENCES = 4
 WHOLE = {"fps": (1, 60), "seed": (0, MAX_SEED), "steps": (1, 1000), "count": (1, 100)}
 NUMBER = {
     "seconds": (0, 3600, "0 for a single picture"),
     "guidance": (1, 50, "1 switches guidance off"),
-    "strength": (0, 1, "0 keeps the start image, 1 forgets it"),
+    "strength": (0, 1, "0 keeps the image or clip, 1 forgets it"),
 }
 
 
@@ -59,9 +60,11 @@ CONSENT = ("adults", "minors", "nobody")
 class GenerationRequest:
     """A video or a picture to be made. `None` leaves a setting to the model.
 
-    `seconds=0` asks for a single picture. `size` takes "WxH" as well as a Size. `image` is the
-    start frame, and `strength` says how freely it is redrawn: 0 keeps it, 1 forgets it. `consent`
-    attests about the people in it: "adults" who agreed, "minors" whose guardian agrees, or "nobody" who is real.
+    `seconds=0` asks for a single picture. `size` takes "WxH" as well as a Size. `image` is the start frame, `video` a
+    clip to redraw, or with `extend` to go on from, and then `seconds` is how much is new. `strength` says how freely an
+    image or a clip is redrawn: 0 keeps it, 1 forgets it. `references` show what is to appear. `consent` attests about
+    the people in all of these: "adults" who agreed, "minors" whose guardian agrees, or "nobody" who is real. `latents`
+    is a file of ours that was kept of `video` (`Hibari.generate(keep_latents=)`): it saves encoding the clip.
     Raises InvalidRequest, whose `option` is the field at fault.
     """
 
@@ -77,6 +80,10 @@ class GenerationRequest:
     image: Path | None = None
     strength: float | None = None
     consent: str | None = None
+    video: Path | None = None
+    extend: bool = False
+    references: tuple[Path, ...] = ()
+    latents: Path | None = None
 
     def __post_init__(self) -> None:
         _check_prompt("prompt", self.prompt, required=True)
@@ -90,24 +97,81 @@ class GenerationRequest:
             _check_whole(name, getattr(self, name))
         for name in NUMBER:
             _check_number(name, getattr(self, name))
-        if self.image is not None:
-            if not isinstance(self.image, str | Path):
-                raise InvalidRequest(f"{_shown(self.image)} is not a file.", option="image")
-            object.__setattr__(self, "image", Path(self.image))
-        if self.consent is not None and (self.consent not in CONSENT or self.image is None):
-            raise InvalidRequest(
-                f"{_shown(self.consent)} is not allowed.",
-                option="consent",
-                hint=f"With an image: {', '.join(CONSENT)}.",
-            )
-        if self.strength is not None and self.image is None:
-            raise InvalidRequest(
-                "there is nothing to redraw.", option="strength", hint="It needs an image (--image FILE)."
-            )
+        for name in ("image", "video", "latents"):
+            _set_path(self, name)
+        _set_references(self)
+        _check_sources(self)
+
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        """The files that a person brings: the image or the clip, then the references."""
+        return tuple(path for path in (self.image, self.video) if path is not None) + self.references
 
     @property
     def is_still(self) -> bool:
         return self.seconds == 0
+
+
+def _set_path(request: GenerationRequest, name: str) -> None:
+    value = getattr(request, name)
+    if value is None:
+        return
+    if not isinstance(value, str | Path):
+        raise InvalidRequest(f"{_shown(value)} is not a file.", option=name)
+    object.__setattr__(request, name, Path(value))
+
+
+def _set_references(request: GenerationRequest) -> None:
+    given = request.references
+    if not isinstance(given, tuple | list) or not all(isinstance(each, str | Path) for each in given):
+        raise InvalidRequest(f"{_shown(given)} is not a list of files.", option="references")
+    if len(given) > MAX_REFERENCES:
+        raise InvalidRequest(f"{len(given)}, and at most {MAX_REFERENCES} are allowed.", option="references")
+    object.__setattr__(request, "references", tuple(Path(each) for each in given))
+
+
+def _check_sources(request: GenerationRequest) -> None:
+    """Raise InvalidRequest where an image, a clip and what is said of them do not go together."""
+    source = request.image is not None or request.video is not None
+    if not isinstance(request.extend, bool):
+        raise InvalidRequest(f"{_shown(request.extend)} is neither true nor false.", option="extend")
+    if request.consent is not None and (request.consent not in CONSENT or not request.sources):
+        raise InvalidRequest(
+            f"{_shown(request.consent)} is not allowed.",
+            option="consent",
+            hint=f"With an image, a clip or a reference: {', '.join(CONSENT)}.",
+        )
+    wrong = [
+        (
+            request.strength is not None and not source,
+            "strength",
+            "there is nothing to redraw.",
+            "It needs an image (--image FILE) or a clip (--video FILE).",
+        ),
+        (
+            request.image is not None and request.video is not None,
+            "video",
+            "an image and a clip exclude each other.",
+            "Give the one that it is to start from.",
+        ),
+        (request.extend and request.video is None, "extend", "there is no clip to go on from.", "Give a video."),
+        (
+            request.extend and request.strength is not None,
+            "strength",
+            "a clip that is extended stays as it is.",
+            "Leave it out, or leave out extend to redraw the clip.",
+        ),
+        (
+            request.video is not None and request.is_still,
+            "seconds",
+            "0 makes a picture, and a clip stays a clip.",
+            "Leave it out for the clip's own duration.",
+        ),
+        (request.latents is not None and request.video is None, "latents", "they are of no clip.", "Give the video."),
+    ]
+    for is_so, option, message, hint in wrong:
+        if is_so:
+            raise InvalidRequest(message, option=option, hint=hint)
 
 
 def seeds(first: int, count: int) -> list[int]:

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from safetensors import safe_open
 
 import hibari
 from hibari.errors import BadMedia, Cancelled, InvalidRequest, OutputError
 from hibari.media.decode import probe, read_video
 from hibari.produce import Hibari, Progress
+from hibari.produce.latents import digest_of
 from hibari.request import GenerationRequest
 
 
@@ -80,6 +82,21 @@ def test_a_start_image(maker: Hibari, tmp_path: Path) -> None:
     with pytest.raises(BadMedia) as caught:
         maker.prepare(ask(image=tmp_path / "text.png"), tmp_path / "c.mp4")
     assert caught.value.option == "image"
+
+
+def test_whose_generation_it_is_and_the_latents_that_are_kept(maker: Hibari, tmp_path: Path) -> None:
+    kept = tmp_path / "latents.safetensors"
+    record = maker.generate(ask(seconds=0), output=tmp_path / "a.png", user="ben", keep_latents=kept)
+    entry = maker.door.ledger.find(record.id)
+    assert entry is not None and entry.user == "ben"
+    with safe_open(kept, "pt") as file:
+        assert digest_of(file.get_tensor("latents")) == record.making.latents_sha256
+    assert kept.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(OutputError):
+        maker.generate(ask(seconds=0), output=tmp_path / "b.png", keep_latents=tmp_path / "none" / "a")
+    again = maker.replay(record.id, output=tmp_path / "c.png", user="cat").record
+    entry = maker.door.ledger.find(again.id)
+    assert entry is not None and (entry.user, entry.replay_of) == ("cat", record.id)
 
 
 def test_stopping_leaves_nothing(maker: Hibari, tmp_path: Path) -> None:

@@ -55,7 +55,8 @@ class Allowance:
 class Passage:
     """One file on its way through the door. What was held and allowed goes under the id that it waited under.
 
-    An allowance opens the request's screens alone: its frames are held or refused like any others.
+    An allowance opens the request's screens alone: its frames are held or refused like any others. `owner` is whose
+    generation it is; the door's own user where nobody is named.
     """
 
     door: Door
@@ -65,6 +66,7 @@ class Passage:
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     screenings: list[Screening] = field(default_factory=list)
     allowance: Allowance | None = None
+    owner: str | None = None
     replay_of: GenerationId | None = None
     held: Verdict | None = None
     _kept: "list[Frame]" = field(default_factory=list)
@@ -76,8 +78,8 @@ class Passage:
 
     @property
     def user(self) -> str:
-        """Whose file it is: an allowed request stays its person's, whoever makes it."""
-        return self.allowance.item.user if self.allowance else self.door.user
+        """Whose generation it is: an allowed request stays its person's, whoever makes it."""
+        return self.allowance.item.user if self.allowance else self.owner or self.door.user
 
     def admit(self) -> None:
         """Screen the prompt, what it keeps away from, and the start image; raises Refused, or Held for a reviewer."""

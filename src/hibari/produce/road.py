@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hibari import catalog
 from hibari.config import Settings
 from hibari.errors import Cancelled, InvalidRequest
-from hibari.media.files import beside
+from hibari.media.files import beside, check_writable
 from hibari.media.suffixes import format_of
 from hibari.produce.job import Job, prepare
 from hibari.produce.progress import OnProgress, Progress, Stopwatch
@@ -50,6 +50,11 @@ class Hibari:
             self._door = Door.open(self.settings)
         return self._door
 
+    def load(self) -> None:
+        """Open the door and load the model of the settings, so that the first request need not wait for them."""
+        assert self.door is not None
+        self._generator(catalog.find(self.settings.model, self.settings))
+
     def prepare(self, request: GenerationRequest, output: Path | str | None = None) -> Job:
         """Everything that can be said about a request before torch is loaded; raises what is wrong with it."""
         return prepare(request, output, self.settings)
@@ -61,20 +66,34 @@ class Hibari:
         output: Path | str | None = None,
         on_progress: OnProgress | None = None,
         cancel: Event | None = None,
+        user: str | None = None,
+        keep_latents: Path | None = None,
     ) -> Record:
         """Make a file and return its record; raises HibariError, and Cancelled once `cancel` is set.
 
         `output` names the file (the suffix says video or still); without it a name is made from the prompt,
-        in the current folder. Nothing is left behind where this raises; where it raises Held, the request or the file
-        waits in the data folder for a reviewer.
+        in the current folder. `user` is whose generation it is, the settings' own by default. `keep_latents` names a
+        file for the latents, so that the clip can be redrawn or extended without being encoded (`request.latents`).
+        Nothing is left behind where this raises; where it raises Held, the request or the file waits in the data
+        folder for a reviewer.
         """
+        if keep_latents is not None:
+            check_writable(keep_latents)
         job = request if isinstance(request, Job) else self.prepare(request, output)
-        return self._produce(job, on_progress, cancel)
+        return self._produce(job, _Orders(on_progress=on_progress, cancel=cancel, user=user, keep=keep_latents))
 
     def replay(
-        self, id: GenerationId, *, output: Path | str | None = None, on_progress: OnProgress | None = None
+        self,
+        id: GenerationId,
+        *,
+        output: Path | str | None = None,
+        on_progress: OnProgress | None = None,
+        user: str | None = None,
     ) -> "Replayed":
-        """Make a recorded generation again, under an id of its own; raises InvalidRequest where that cannot be."""
+        """Make a recorded generation again, under an id of its own; raises InvalidRequest where that cannot be.
+
+        The new one is `user`'s; what was attested about its sources stays whose it was.
+        """
         from hibari.produce.replay import Replayed, request_of
 
         entry = self.door.ledger.find(id)
@@ -87,7 +106,8 @@ class Hibari:
                 option="id",
                 hint="Install that revision.",
             )
-        return Replayed(record=self._produce(job, on_progress, None, replay_of=id), making=entry.making)
+        record = self._produce(job, _Orders(on_progress=on_progress, user=user, replay_of=id))
+        return Replayed(record=record, making=entry.making)
 
     def make_allowed(
         self, allowance: "Allowance", *, output: Path | str, on_progress: OnProgress | None = None
@@ -100,22 +120,22 @@ class Hibari:
         from hibari.produce.review import replay_of, request_of
 
         job = self.prepare(request_of(allowance.item, self.settings), output)
-        return self._produce(job, on_progress, None, replay_of=replay_of(allowance.item), allowance=allowance)
+        first = replay_of(allowance.item)
+        return self._produce(job, _Orders(on_progress=on_progress, replay_of=first, allowance=allowance))
 
-    def _produce(
-        self,
-        job: Job,
-        on_progress: OnProgress | None,
-        cancel: Event | None,
-        replay_of: GenerationId | None = None,
-        allowance: "Allowance | None" = None,
-    ) -> Record:
+    def _produce(self, job: Job, orders: "_Orders") -> Record:
         from hibari.produce.passage import Passage
 
         watch = Stopwatch()
-        passage = Passage(door=self.door, job=job, watch=watch, replay_of=replay_of, allowance=allowance)
-        production = _Production(job, passage, watch, on_progress, cancel)
-        return production.run(self._generator)
+        passage = Passage(
+            door=self.door,
+            job=job,
+            watch=watch,
+            owner=orders.user,
+            replay_of=orders.replay_of,
+            allowance=orders.allowance,
+        )
+        return _Production(job, passage, watch, orders).run(self._generator)
 
     def _generator(self, model: catalog.Model) -> "Generator":
         """The model, loaded; the one before it is let go first."""
@@ -125,6 +145,18 @@ class Hibari:
         return self._loaded[1]
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Orders:
+    """What is said with a job, and is no part of what is to be made."""
+
+    on_progress: OnProgress | None = None
+    cancel: Event | None = None
+    user: str | None = None
+    keep: Path | None = None
+    replay_of: GenerationId | None = None
+    allowance: "Allowance | None" = None
+
+
 @dataclass
 class _Production:
     """One job on its way."""
@@ -132,11 +164,11 @@ class _Production:
     job: Job
     passage: "Passage"
     watch: Stopwatch
-    on_progress: OnProgress | None
-    cancel: Event | None
+    orders: _Orders
     digest: Any = field(default_factory=hashlib.sha256)
 
     def run(self, generator_of: Callable[[catalog.Model], "Generator"]) -> Record:
+        from hibari.produce import latents
         from hibari.provenance.ledger import Making
 
         job, plan, passage = self.job, self.job.plan, self.passage
@@ -153,17 +185,19 @@ class _Production:
 
         def making() -> Making:
             self._tell("sign", 0, 1)
+            keep(latent)
             return Making(
                 device=str(generator.device),
                 dtype=str(generator.dtype).removeprefix("torch."),
                 threads=generator.num_threads,
-                latents_sha256=hashlib.sha256(latent.cpu().numpy().tobytes()).hexdigest(),
+                latents_sha256=latents.digest_of(latent),
                 frames_sha256=self.digest.hexdigest(),
             )
 
-        record = deliver(passage, self._delivered(generator.decode(latent)), making)
-        self._tell("sign", 1, 1)
-        return passage.hand_over(record)
+        with latents.kept(self.orders.keep) as keep:
+            record = deliver(passage, self._delivered(generator.decode(latent)), making)
+            self._tell("sign", 1, 1)
+            return passage.hand_over(record)
 
     def _make_latent(self, generator: "Generator") -> "Any":
         from hibari.generate.conditions import KnownFrames
@@ -196,10 +230,10 @@ class _Production:
                 yield frame
 
     def _tell(self, stage: str, done: int, total: int) -> None:
-        if self.cancel is not None and self.cancel.is_set():
+        if self.orders.cancel is not None and self.orders.cancel.is_set():
             raise Cancelled("stopped as asked.")
-        if self.on_progress is not None:
-            self.on_progress(Progress(stage=stage, done=done, total=total))
+        if self.orders.on_progress is not None:
+            self.orders.on_progress(Progress(stage=stage, done=done, total=total))
 
 
 def deliver(passage: "Passage", frames: Iterator["Frame"], making: Callable[[], "Making"]) -> Record:
