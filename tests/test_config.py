@@ -19,7 +19,14 @@ def test_given_stands_over_environment_over_default(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.parametrize(
-    "environ", [{"HIBARI_DEVCE": "cpu"}, {"HIBARI_THREADS": "many"}, {"HIBARI_THREADS": "-1"}, {"HIBARI_": "x"}]
+    "environ",
+    [
+        {"HIBARI_DEVCE": "cpu"},
+        {"HIBARI_THREADS": "many"},
+        {"HIBARI_THREADS": "-1"},
+        {"HIBARI_": "x"},
+        {"HIBARI_KEEP_HOURS": "a day"},
+    ],
 )
 def test_an_environment_that_means_nothing_is_an_error(environ: dict[str, str]) -> None:
     with pytest.raises(InvalidRequest):
@@ -54,6 +61,33 @@ def test_a_setting_that_cannot_take_effect_is_an_error(option: str, given: dict[
     with pytest.raises(InvalidRequest) as caught:
         Settings.load(home=tmp_path, **given)
     assert caught.value.option == option and caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("option", "given"),
+    [
+        ("previews", {"previews": "yes"}),
+        ("keep_hours", {"keep_hours": 0}),
+        ("queue_limit", {"queue_limit": -1}),
+        ("latents_hours", {"latents_hours": float("nan")}),
+        ("oidc_issuer", {"oidc_issuer": "https://id.example"}),
+        ("files", {"files": "gs://bucket"}),
+        ("aliases", {"aliases": "sora-2"}),
+        ("aliases", {"aliases": "sora-2=,a=b"}),
+    ],
+)
+def test_settings_of_the_service(option: str, given: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        Settings.load(home=tmp_path, **given)
+    assert caught.value.option == option and caught.value.hint
+
+
+def test_the_service_reads_the_environment_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HIBARI_KEEP_HOURS", "1.5")
+    monkeypatch.setenv("HIBARI_ALIASES", "sora-2 = other, mine=hibari-mini")
+    service = Settings.load(home=tmp_path, jobs_at_once=2).service
+    assert (service.keep_hours, service.jobs_at_once, service.queue_limit) == (1.5, 2, 1000)
+    assert service.alias_map == {"sora-2": "other", "mine": "hibari-mini"}
 
 
 def test_settings_that_go_together(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from hibari.errors import InvalidRequest, OutputError
 
@@ -31,6 +31,65 @@ _PREFIX = "HIBARI_"
 
 
 @dataclass(frozen=True, kw_only=True)
+class ServiceSettings:
+    """What serving needs on top. Checked once, here; raises InvalidRequest.
+
+    `files` is where finished files lie: a folder (in the data folder by default) or s3://bucket/prefix. `aliases` are
+    names that clients may ask for, such as "sora-2=hibari-mini", with commas between. `keep_hours` is how long finished
+    videos stay, `latents_hours` how long their latents do, from which they are extended and redrawn. A user has
+    `seconds_a_day` of video, `jobs_at_once` and `requests_a_minute` where nothing else is set for them; the queue takes
+    `queue_limit` jobs and an upload `max_upload_mb`. "on" or "off": `previews` of frames while they are made,
+    `fetch_urls` that requests name, `public_checks` of a file's origin by strangers. `oidc_issuer` signs people in,
+    with tokens for `oidc_audience`.
+    """
+
+    files: str | None = None
+    aliases: str = "sora-2=hibari-mini,sora-2-pro=hibari-mini"
+    keep_hours: float = 24.0
+    latents_hours: float = 6.0
+    seconds_a_day: float = 600.0
+    jobs_at_once: int = 4
+    requests_a_minute: int = 600
+    queue_limit: int = 1000
+    max_upload_mb: int = 50
+    previews: str = "off"
+    fetch_urls: str = "off"
+    public_checks: str = "on"
+    oidc_issuer: str | None = None
+    oidc_audience: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("previews", "fetch_urls", "public_checks"):
+            if getattr(self, name) not in ("on", "off"):
+                raise InvalidRequest(f"{getattr(self, name)!r} is not allowed.", option=name, hint="Allowed: on, off.")
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if isinstance(value, int | float) and not 0 < value < float("inf"):
+                raise InvalidRequest(f"{value:g} is not allowed.", option=each.name, hint="Give more than 0.")
+        if (self.oidc_issuer is None) != (self.oidc_audience is None):
+            raise InvalidRequest(
+                "An issuer and the audience that its tokens are for go together.",
+                option="oidc_issuer",
+                hint="Set HIBARI_OIDC_ISSUER and HIBARI_OIDC_AUDIENCE, or neither.",
+            )
+        if self.files is not None and "://" in self.files and not self.files.startswith("s3://"):
+            raise InvalidRequest(
+                f"{self.files!r} is no place for files.", option="files", hint="Give a folder, or s3://bucket/prefix."
+            )
+        self.alias_map  # noqa: B018  # raises what is wrong with it
+
+    @property
+    def alias_map(self) -> dict[str, str]:
+        """The model behind each alias; raises InvalidRequest for text of another form."""
+        pairs = [each.strip().split("=") for each in self.aliases.split(",") if each.strip()]
+        if not all(len(pair) == 2 and all(part.strip() for part in pair) for pair in pairs):
+            raise InvalidRequest(
+                f"{self.aliases!r} is not allowed.", option="aliases", hint="Write alias=model, with commas between."
+            )
+        return {alias.strip(): model.strip() for alias, model in pairs}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """Where things lie and what computes. Checked once, here; raises InvalidRequest.
 
@@ -40,7 +99,7 @@ class Settings:
     operating system's user), `label` the visible label ("on", "off"), `region` whose labelling rules hold on top of
     what every file carries ("none", "cn": see `provenance.region`). The last six say who signs: a `certificate` with
     its `private_key`, or with a `signer` written as "module:function" (see `provenance.credentials.signing`), or,
-    without them, an authority of this installation's own as `organisation`.
+    without them, an authority of this installation's own as `organisation`. `service` is what only serving needs.
     """
 
     home: Path
@@ -60,6 +119,7 @@ class Settings:
     timestamp_url: str | None = None
     timestamp_root: Path | None = None
     organisation: str | None = None
+    service: ServiceSettings = ServiceSettings()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "home", Path(self.home).expanduser().absolute())
@@ -139,10 +199,11 @@ class Settings:
     @classmethod
     def load(cls, **given: str | Path | int | None) -> Self:
         """Settings from what was `given` (None: not given), else the environment, else the defaults."""
-        values = from_environment(os.environ)
+        values: dict[str, Any] = from_environment(os.environ)
         values.update({name: value for name, value in given.items() if value is not None})
         values.setdefault("home", default_home())
-        return cls(**values)  # type: ignore[arg-type]  # names are checked above and values in __post_init__
+        service = {each.name: values.pop(each.name) for each in fields(ServiceSettings) if each.name in values}
+        return cls(**values, service=ServiceSettings(**service))
 
     @property
     def who(self) -> str:
@@ -168,24 +229,33 @@ class Settings:
         return self.home
 
 
-def from_environment(environ: Mapping[str, str]) -> dict[str, str | Path | int | None]:
+def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     """The settings that HIBARI_ variables state; raises InvalidRequest for a variable that is none."""
-    names = {field.name for field in fields(Settings)}
-    values: dict[str, str | Path | int | None] = {}
+    kinds = {each.name: each.type for each in (*fields(Settings), *fields(ServiceSettings)) if each.name != "service"}
+    values: dict[str, Any] = {}
     for variable, text in environ.items():
         if not variable.startswith(_PREFIX):
             continue
         name = variable.removeprefix(_PREFIX).lower()
-        if name not in names:
-            known = ", ".join(sorted(_PREFIX + name.upper() for name in names))
+        if name not in kinds:
+            known = ", ".join(sorted(_PREFIX + name.upper() for name in kinds))
             raise InvalidRequest(f"{variable} is not a setting.", hint=f"Known: {known}.")
-        if name == "threads":
-            if not text.isdecimal():
-                raise InvalidRequest(f"{variable}={text}: not a whole number.", option="threads")
-            values[name] = int(text)
+        if kinds[name] in (int, float):
+            values[name] = _number(variable, name, text, kinds[name])
         elif text:
             values[name] = text
     return values
+
+
+def _number(variable: str, option: str, text: str, kind: Any) -> float:
+    what = "whole number" if kind is int else "number"
+    try:
+        number: float = kind(text)
+        if number < 0:
+            raise ValueError(text)
+    except ValueError as error:
+        raise InvalidRequest(f"{variable}={text}: not a {what}.", option=option) from error
+    return number
 
 
 def operator() -> str:

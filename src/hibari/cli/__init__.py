@@ -18,6 +18,12 @@ from hibari.errors import HibariError
 VERBS = {
     "generate": "Make a video, or a picture, from a sentence",
     "verify": "Say whether a file was made here, and on what the answer rests",
+    "serve": "Serve the Videos API on this machine: change base_url, and Sora code runs here",
+    "work": "Join a service's queue with a worker of this machine",
+    "keys": "Make, list and revoke API keys",
+    "users": "List the service's users, and change what they may do",
+    "quota": "See and set what a user may use",
+    "audit": "Read the audit log, and prove that nobody changed it",
     "replay": "Make a recorded generation again, bit for bit",
     "review": "Decide what the safety policy held",
     "ledger": "List what was made here; export or erase a user's data",
@@ -32,7 +38,9 @@ FLAGS = {"prompt": "PROMPT", "output": "-o", "count": "-n", "recipe": "RECIPE", 
     setting: f"HIBARI_{setting.upper()}"
     for setting in (
         "threads", "user", "policy", "reviewers", "database", "label", "region", "certificate", "private_key", "signer",
-        "timestamp_url", "timestamp_root", "organisation",
+        "timestamp_url", "timestamp_root", "organisation", "files", "aliases", "keep_hours", "latents_hours",
+        "seconds_a_day", "jobs_at_once", "requests_a_minute", "queue_limit", "max_upload_mb", "previews", "fetch_urls",
+        "public_checks", "oidc_issuer", "oidc_audience",
     )
 }  # fmt: skip
 USAGE = """\
