@@ -52,7 +52,7 @@ class Hibari:
 
     def load(self) -> None:
         """Open the door and load the model of the settings, so that the first request need not wait for them."""
-        assert self.door is not None
+        self.door  # noqa: B018  # it opens when it is asked for
         self._generator(catalog.find(self.settings.model, self.settings))
 
     def prepare(self, request: GenerationRequest, output: Path | str | None = None) -> Job:
