@@ -68,16 +68,6 @@ def test_a_strange_picture_was_not_made_here(helper: Helper, tmp_path: Path) -> 
     assert "file" not in answer
 
 
-def test_it_comes_back_when_it_dies(helper: Helper, tmp_path: Path) -> None:
-    asyncio.run(helper.check(picture(tmp_path)))
-    child = helper._child
-    assert child is not None
-    child.kill()
-    child.wait()
-    assert asyncio.run(helper.check(picture(tmp_path)))["made_here"] is False
-    assert helper._child is not child
-
-
 def test_one_at_a_time_and_a_lost_answer_confuses_nobody(helper: Helper, tmp_path: Path) -> None:
     async def both() -> tuple[dict[str, object], list[Moderation]]:
         lost = asyncio.create_task(helper.moderate([BAD]))
@@ -87,6 +77,16 @@ def test_one_at_a_time_and_a_lost_answer_confuses_nobody(helper: Helper, tmp_pat
 
     answer, [moderation] = asyncio.run(both())
     assert answer["made_here"] is False and not moderation.flagged
+
+
+def test_it_comes_back_when_it_dies(helper: Helper, tmp_path: Path) -> None:
+    asyncio.run(helper.check(picture(tmp_path)))
+    child = helper._child
+    assert child is not None
+    child.kill()
+    child.wait()
+    assert asyncio.run(helper.check(picture(tmp_path)))["made_here"] is False
+    assert helper._child is not child
 
 
 def test_one_that_takes_too_long_is_ended(tmp_path: Path) -> None:

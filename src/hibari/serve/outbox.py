@@ -1,0 +1,125 @@
+"""The outbox: tells webhook endpoints what the store says is due, signed, until they have heard it.
+
+A loop in the API's process, with threads of its own so that slow endpoints hold up nothing else. What is due, and how
+long to wait after a failure, is `store/webhooks.py`'s; which addresses may be asked, `fetch.py`'s. Signatures are
+Standard Webhooks' (standardwebhooks.com), which the `openai` clients' `webhooks.unwrap` checks.
+"""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from hibari.errors import HibariError, StoreError
+from hibari.fetch import post
+from hibari.store.webhooks import Delivery, Webhooks
+
+LOG = logging.getLogger("hibari.serve")
+AT_ONCE = 8
+LONGEST_S = 10.0  # that an endpoint may take to answer
+LOOK_EVERY_S = 1.0
+GOOD = range(200, 300)
+
+
+class Outbox:
+    """Delivers what is due. `allow_private` lets endpoints be on this machine and in private networks."""
+
+    def __init__(
+        self,
+        webhooks: Webhooks,
+        *,
+        allow_private: bool = False,
+        longest_s: float = LONGEST_S,
+        look_every_s: float = LOOK_EVERY_S,
+    ) -> None:
+        self._webhooks = webhooks
+        self._allow_private = allow_private
+        self._longest_s = longest_s
+        self._look_every_s = look_every_s
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Deliver until `stop` is set, and then what is under way.
+
+        An endpoint has one delivery at a time, so that one that hangs takes one thread and not all.
+        """
+        loop, running = asyncio.get_running_loop(), dict[asyncio.Future[None], str]()
+        with ThreadPoolExecutor(AT_ONCE + 1, thread_name_prefix="outbox") as threads:
+            while not stop.is_set():
+                free, busy = AT_ONCE - len(running), set(running.values())
+                for delivery in await loop.run_in_executor(threads, self._due, free, busy):
+                    running[loop.run_in_executor(threads, self.deliver, delivery)] = delivery.endpoint_id
+                await _either(stop, set(running), self._look_every_s)
+                running = {future: endpoint for future, endpoint in running.items() if not _over(future)}
+            for future in await _all(set(running)):
+                _over(future)
+
+    def deliver(self, delivery: Delivery) -> None:
+        """Send one delivery and note how it went; raises StoreError where that cannot be noted."""
+        try:
+            status = self.send(delivery)
+            reason = "" if status in GOOD else f"It answered with status {status}."
+        except HibariError as error:
+            reason = error.message
+        if not reason:
+            self._webhooks.delivered(delivery)
+            return
+        LOG.info("webhook %s to %s, attempt %d: %s", delivery.id, delivery.endpoint_id, delivery.attempt, reason)
+        self._webhooks.failed(delivery, reason)
+
+    def send(self, delivery: Delivery) -> int:
+        """Send one delivery and give the status that the endpoint answers with, noting nothing.
+
+        Raises InvalidRequest for an address that may not be asked, and BadMedia where no answer comes in time.
+        """
+        body = delivery.body.encode()
+        headers = {"Content-Type": "application/json", **signed(delivery, round(time.time()))}
+        return post(delivery.url, body, headers, seconds=self._longest_s, allow_private=self._allow_private)
+
+    def _due(self, limit: int, busy: set[str]) -> list[Delivery]:
+        if limit <= 0:
+            return []
+        try:
+            return self._webhooks.due(limit, busy)
+        except StoreError as error:
+            LOG.warning("webhooks wait: %s", error)
+            return []
+
+
+def signed(delivery: Delivery, timestamp: int) -> dict[str, str]:
+    """The headers that prove a delivery's origin: its id, a Unix time, and one signature by each secret that holds."""
+    content = f"{delivery.id}.{timestamp}.{delivery.body}".encode()
+    signatures = []
+    for secret in delivery.secrets:
+        key = base64.b64decode(secret.removeprefix("whsec_"))
+        signatures.append("v1," + base64.b64encode(hmac.digest(key, content, hashlib.sha256)).decode("ascii"))
+    return {
+        "webhook-id": delivery.id,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": " ".join(signatures),
+    }
+
+
+async def _either(stop: asyncio.Event, running: set[asyncio.Future[None]], seconds: float) -> None:
+    """Wait until something is over, to stop is asked, or it is time to look again."""
+    stopping = asyncio.ensure_future(stop.wait())
+    await asyncio.wait({stopping, *running}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+
+
+async def _all(running: set[asyncio.Future[None]]) -> set[asyncio.Future[None]]:
+    return (await asyncio.wait(running))[0] if running else set()
+
+
+def _over(future: asyncio.Future[None]) -> bool:
+    """Whether a delivery is over; one that could not be noted is due again in a minute, and is the log's till then."""
+    if not future.done():
+        return False
+    error = future.exception()
+    if isinstance(error, HibariError):
+        LOG.warning("a webhook's delivery could not be noted: %s", error)
+    elif error is not None:
+        raise error
+    return True
