@@ -5,6 +5,7 @@ What a role may do is `rules`' to say; keys and sign-ins elsewhere (`keys`, `oid
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -84,18 +85,18 @@ class Users:
     """The users of a store."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self.store = store
 
     def add(self, name: str, role: str) -> User:
         """Make a user; raises InvalidRequest for a bad name or role, and for a name that is taken; StoreError."""
-        with self._store.writing() as connection:
+        with self.store.writing() as connection:
             if _find(connection, _checked_name(name)) is not None:
                 raise InvalidRequest(f"{name} is a user already.", hint="`hibari users list` shows them.")
             return _insert(connection, name, _checked_role(role))
 
     def ensure(self, name: str, role: str | None) -> User:
         """The user of that name, made where there is none; raises InvalidRequest where their role is another."""
-        with self._store.writing() as connection:
+        with self.store.writing() as connection:
             user = _find(connection, name)
             if user is None and role is None:
                 raise InvalidRequest(f"{name} is a new user.", option="role", hint=f"Give one of {', '.join(ROLES)}.")
@@ -109,33 +110,38 @@ class Users:
             )
         return user
 
-    def sign_in(self, subject: str, preferred: str, role: Role | None) -> tuple[User, bool]:
-        """The user of that subject, and whether they were made or changed just now.
+    def sign_in(
+        self, subject: str, preferred: str, role: Role | None, note: Callable[[Connection, User], None]
+    ) -> User:
+        """The user of that subject, made at first sight as viewer; a stated role is theirs from now on.
 
-        They are made at first sight, as viewer where no role is stated; a stated role is theirs from now on. They
-        are named by the `preferred` name where it is fit and free, and never take over a user who has keys here.
+        They are named by the `preferred` name where it is fit and free, and never take over a user who has keys here.
+        `note` is told, in the same transaction, of a user who was made or changed. Raises StoreError.
         """
-        with self._store.reading() as connection:
+        with self.store.reading() as connection:
             user = _find_subject(connection, subject)
         if user is not None and role in (None, user.role):
-            return user, False
-        with self._store.writing() as connection:
+            return user
+        with self.store.writing() as connection:
             user = _find_subject(connection, subject)
             if user is None:
                 name = ELSEWHERE + preferred
                 if not NAME.fullmatch(preferred) or _find(connection, name) is not None:
                     name = ELSEWHERE + sha256(subject.encode()).hexdigest()[:32]
-                return _insert(connection, name, role or "viewer", subject), True
-            return _change(connection, user.name, role=role or user.role), True
+                user = _insert(connection, name, role or "viewer", subject)
+            else:
+                user = _change(connection, user.name, role=role or user.role)
+            note(connection, user)
+            return user
 
     def find(self, name: str) -> User | None:
         """The user of that name; raises StoreError."""
-        with self._store.reading() as connection:
+        with self.store.reading() as connection:
             return _find(connection, name)
 
     def list(self) -> list[User]:
         """Every user, by name; raises StoreError."""
-        with self._store.reading() as connection:
+        with self.store.reading() as connection:
             return [user_of(row) for row in connection.execute(select(tables.users).order_by(tables.users.c.name))]
 
     def set_role(self, name: str, role: str) -> User:
@@ -155,7 +161,7 @@ class Users:
         return self._set(name, disabled_at=None)
 
     def _set(self, name: str, **values: Any) -> User:
-        with self._store.writing() as connection:
+        with self.store.writing() as connection:
             if _find(connection, name) is None:
                 raise InvalidRequest(f"{name!r} is no user here.", hint="`hibari users list` shows them.")
             return _change(connection, name, **values)

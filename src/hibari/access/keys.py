@@ -77,7 +77,7 @@ class Keys:
             "user_name": user,
             "sha256": _digest(token),
             "hint": token[-_SHOWN:],
-            "scopes": _checked_scopes(scopes),
+            "scopes": check_scopes(scopes),
             "created_at": now,
             "expires_at": expires_at,
         }
@@ -165,7 +165,8 @@ def _digest(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _checked_scopes(scopes: Iterable[str] | None) -> list[str] | None:
+def check_scopes(scopes: Iterable[str] | None) -> list[str] | None:
+    """The scopes, each once and sorted; raises InvalidRequest for one that is no action."""
     if scopes is None:
         return None
     named = sorted(set(scopes))

@@ -97,13 +97,13 @@ def decide(actor: Actor, action: Action, resource: Resource) -> Decision:
     is_anothers = resource.owner not in (None, actor.user)
     hidden = is_anothers and rules.get("video.read") != "any"
     if reach is None:
-        return Decision(allowed=False, reason=f"no rule lets a {actor.role} do {action}", hidden=hidden)
+        return Decision(allowed=False, reason=f"no rule lets {actor.role} do {action}", hidden=hidden)
     if actor.scopes is not None and action not in actor.scopes:
         return Decision(allowed=False, reason=f"the key is not for {action}", hidden=hidden)
     if reach == "any":
-        return Decision(allowed=True, reason=f"a {actor.role} may do {action}")
+        return Decision(allowed=True, reason=f"{actor.role} may do {action}")
     if is_anothers:
         return Decision(allowed=False, reason=f"it is another's, and {action} is for the owner alone", hidden=hidden)
     if reach == "own" and resource.owner is None:
         return Decision(allowed=False, reason=f"{action} is for an owner alone, and this has none")
-    return Decision(allowed=True, reason=f"a {actor.role} may do {action} with what is theirs")
+    return Decision(allowed=True, reason=f"{actor.role} may do {action} with what is theirs")

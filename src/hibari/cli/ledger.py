@@ -83,18 +83,23 @@ def erase(
 ) -> int:
     """Erase a user's prompts, requests, names, fingerprints and held files.
 
-    Marks stay verifiable; files that were handed over are not touched.
+    What the service keeps of them goes too: account, keys, videos, characters, webhooks. Marks stay verifiable; files
+    that were handed over are not touched.
     """
     if not yes:
         raise InvalidRequest("erasing cannot be undone.", option="yes", hint="Add --yes to do it.")
     from hibari.provenance.ledger import HeldFiles
+    from hibari.store.blobs import open_blobs
 
-    ledger, files = _open(home), HeldFiles(Settings.load(home=home).home)
+    settings = Settings.load(home=home)
+    ledger, files, blobs = _open(home), HeldFiles(settings.home), open_blobs(settings)
     done = ledger.erase(user)
-    deleted = files.remove(done.files) + files.tidy(ledger)
+    for name in done.blobs:
+        blobs.delete(name)
+    deleted = files.remove(done.files) + files.tidy(ledger) + len(done.blobs)
     print(json.dumps(done.as_dict() | {"files_deleted": deleted}))
     if not done.scrubbed:
-        print(f"hibari: {_traces(Settings.load(home=home))}", file=sys.stderr)
+        print(f"hibari: {_traces(settings)}", file=sys.stderr)
     return 0
 
 

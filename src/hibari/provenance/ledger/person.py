@@ -10,6 +10,7 @@ from typing import Any, Self
 from sqlalchemy import Connection, delete, select, update
 
 from hibari.provenance.ids import GenerationId
+from hibari.provenance.ledger import service_data
 from hibari.provenance.ledger.entry import Screening
 from hibari.provenance.ledger.reviews import item_of
 from hibari.provenance.ledger.rows import read_entries, screening_of
@@ -22,6 +23,8 @@ _BATCH = 500
 class Erasure:
     """What was erased. `files` are those of held items, which the caller removes (`HeldFiles.remove`) once this stands.
 
+    `blobs` are the files of the service's `videos` and characters, which the caller deletes from where they lie.
+
     `repeated` are generations of others that lost their request, which repeated one of the user's: replays, and sheets
     that show them. `scrubbed` says that no readable trace is left in the database's files (SQLite; elsewhere the
     server's own time).
@@ -33,6 +36,8 @@ class Erasure:
     screenings: int
     fingerprints: int
     files: tuple[str, ...]
+    videos: int
+    blobs: tuple[str, ...]
     scrubbed: bool = False
 
     def scrubbed_if(self, scrubbed: bool) -> Self:
@@ -77,6 +82,7 @@ def export(connection: Connection, user: str, at: datetime) -> dict[str, Any]:
             }
             for row in decided
         ],
+        "service": service_data.export(connection, user),
     }
 
 
@@ -106,6 +112,7 @@ def erase(connection: Connection, user: str, at: datetime) -> Erasure:
     mine = table.c.user_name == user
     connection.execute(update(table).where(mine, table.c.state == "held").values(state="refused"))
     connection.execute(update(table).where(mine).values(_FORGOTTEN | {"user_name": None, "erased_at": at}))
+    videos, blobs = service_data.erase(connection, user)
     return Erasure(
         generations=tuple(GenerationId(value) for value in sorted(ids)),
         repeated=tuple(GenerationId(value) for value in repeated),
@@ -113,6 +120,8 @@ def erase(connection: Connection, user: str, at: datetime) -> Erasure:
         screenings=screenings,
         fingerprints=hashes,
         files=tuple(files),
+        videos=videos,
+        blobs=blobs,
     )
 
 

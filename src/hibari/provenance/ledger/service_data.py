@@ -1,0 +1,66 @@
+"""What the service keeps of a person: shown to them whole, and erased with the rest.
+
+Secrets are not in an export: a key's digest and a webhook's secret say nothing about a person, and open doors. The
+audit log keeps its rows, with a pseudonym for the name: who is answerable for the service has to prove what was done.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Table, delete, select, update
+
+from hibari.store import tables
+from hibari.store.pseudonyms import pseudonym, user_resource
+
+OWNED: dict[str, Table] = {
+    "videos": tables.videos,
+    "characters": tables.characters,
+    "usage": tables.usage,
+    "idempotency_keys": tables.idempotency,
+    "api_keys": tables.api_keys,
+    "webhooks": tables.webhook_endpoints,
+}
+SECRETS = {("api_keys", "sha256"), ("webhook_endpoints", "secret"), ("webhook_endpoints", "old_secret")}
+_LOCAL = "local:"  # the same person at the command line, as the audit log names them
+
+
+def export(connection: Connection, user: str) -> dict[str, list[dict[str, Any]]]:
+    """Everything of a user in the service's tables, as plain values."""
+    users, events, endpoints, audit = tables.users, tables.webhook_events, tables.webhook_endpoints, tables.audit
+    found = {name: _rows(connection, table, table.c.user_name == user) for name, table in OWNED.items()}
+    theirs = select(endpoints.c.id).where(endpoints.c.user_name == user)
+    return found | {
+        "account": _rows(connection, users, users.c.name == user),
+        "webhook_events": _rows(connection, events, events.c.endpoint_id.in_(theirs)),
+        "audit": _rows(connection, audit, audit.c.actor.in_(_names(user))),
+    }
+
+
+def erase(connection: Connection, user: str) -> tuple[int, tuple[str, ...]]:
+    """Take a user out of the service's tables: how many videos, and the names of the blobs that the caller removes."""
+    videos, characters, audit = tables.videos, tables.characters, tables.audit
+    files = connection.execute(select(videos.c.files).where(videos.c.user_name == user)).scalars().all()
+    blobs = [name for each in files for name in (each or {}).values()]
+    blobs += connection.execute(select(characters.c.file).where(characters.c.user_name == user)).scalars()
+    for table in OWNED.values():  # a webhook's events go with it
+        connection.execute(delete(table).where(table.c.user_name == user))
+    connection.execute(delete(tables.users).where(tables.users.c.name == user))
+    for name in _names(user):
+        connection.execute(update(audit).where(audit.c.actor == name).values(actor=pseudonym(name)))
+        about = audit.c.resource == user_resource(name)
+        connection.execute(update(audit).where(about).values(resource=user_resource(pseudonym(name))))
+    return len(files), tuple(blobs)
+
+
+def _names(user: str) -> tuple[str, str]:
+    return user, _LOCAL + user
+
+
+def _rows(connection: Connection, table: Table, condition: Any) -> list[dict[str, Any]]:
+    shown = [column for column in table.columns if (table.name, column.name) not in SECRETS]
+    rows = connection.execute(select(*shown).where(condition).order_by(*table.primary_key))
+    return [{key: _plain(value) for key, value in row._asdict().items() if key != "user_name"} for row in rows]
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
