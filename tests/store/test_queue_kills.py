@@ -115,10 +115,11 @@ def test_a_stopped_worker_that_comes_back_is_too_late(queue: Queue, store: Store
     assert heard(told) == made.id
     assert process.pid is not None
     os.kill(process.pid, signal.SIGSTOP)
-    assert complete(queue, claimed_later(queue, "second"), "second")
+    job = claimed_later(queue, "second")
     told.send("go on")
     os.kill(process.pid, signal.SIGCONT)
     assert heard(told) is False
+    assert complete(queue, job, "second")
     done = queue.find(made.id)
     assert done is not None and done.files == {"video": "second/video"}
     assert endings(store) == {made.id: 1}
