@@ -7,6 +7,7 @@ resolve the name itself. What is fetched is bytes; whether they are a picture is
 
 import ipaddress
 import queue
+import re
 import socket
 import ssl
 import threading
@@ -25,7 +26,10 @@ REDIRECTS = (301, 302, 303, 307, 308)
 AGENT = "Hibari"
 _GLOBAL_V6 = ipaddress.ip_network("2000::/3")  # all of IPv6 that is given out to the public
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052; the local 64:ff9b:1::/48 leads anywhere and is refused
+_PROTOCOLS = ipaddress.ip_network("192.0.0.0/24")  # RFC 6890; the standard library knows parts of it
 _RELAYS = ipaddress.ip_network("192.88.99.0/24")  # 6to4 relays, RFC 7526
+_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
+_MOST_PORT = 65535
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -62,13 +66,15 @@ def check_url(url: str) -> httpx.URL:
     """
     try:
         parts = httpx.URL(url)
-        port_is_right = parts.port != 0
+        host = parts.raw_host.decode("ascii")
     except (httpx.InvalidURL, ValueError, TypeError) as error:
         raise _wrong("It cannot be read as an address.") from error
     if parts.scheme not in ("http", "https"):
         raise _wrong("It starts with neither http:// nor https://.")
-    if not parts.raw_host or not port_is_right:
-        raise _wrong("It names no host, or port 0.")
+    if not _HOST.fullmatch(host):
+        raise _wrong("It names no host.")
+    if parts.port is not None and not 0 < parts.port <= _MOST_PORT:
+        raise _wrong(f"Its port is not between 1 and {_MOST_PORT}.")
     if parts.userinfo:
         raise _wrong("It holds a user name or a password.")
     return parts
@@ -88,7 +94,7 @@ def may_reach(address: str, *, allow_private: bool = False) -> bool:
         return True
     if isinstance(ip, ipaddress.IPv6Address):
         return ip in _GLOBAL_V6 and ip.is_global
-    return ip.is_global and not ip.is_reserved and ip not in _RELAYS
+    return ip.is_global and not ip.is_reserved and ip not in _RELAYS and ip not in _PROTOCOLS
 
 
 def _unwrapped(ip: _Address) -> _Address | None:
