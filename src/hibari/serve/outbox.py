@@ -114,12 +114,11 @@ async def _all(running: set[asyncio.Future[None]]) -> set[asyncio.Future[None]]:
 
 
 def _over(future: asyncio.Future[None]) -> bool:
-    """Whether a delivery is over; one that could not be noted is due again in a minute, and is the log's till then."""
+    """Whether a delivery is over; one that failed beside its endpoint is due again in a minute, and the log's."""
     if not future.done():
         return False
     error = future.exception()
-    if isinstance(error, HibariError):
-        LOG.warning("a webhook's delivery could not be noted: %s", error)
-    elif error is not None:
-        raise error
+    if error is not None:
+        faulty = None if isinstance(error, HibariError) else error  # a fault of ours stops no other delivery
+        LOG.error("a webhook's delivery could not be noted: %s", error, exc_info=faulty)
     return True
