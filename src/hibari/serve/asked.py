@@ -23,7 +23,8 @@ class CharacterUse:
 class Source:
     """The video that a remix, an edit or an extension starts from.
 
-    `id` is NULL for an uploaded clip. `video` and `latents` are blobs; `seconds` is the clip's length, `size` its WxH.
+    `id` is None for an uploaded clip. `video` and `latents` are blobs; the clip has so many frames at `fps`, in `size`
+    (WxH), and lasts `seconds`.
     """
 
     id: str | None
@@ -31,6 +32,8 @@ class Source:
     latents: str | None
     seconds: float
     size: str
+    frames: int
+    fps: float
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,140 @@
+"""One request on its way: who asks, through which operation, of which service. Handlers get this and nothing else."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from anyio import to_thread
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Message, Receive
+
+from hibari.access import Action, Actor, Decision, Resource, decide
+from hibari.serve.errors import ApiError, not_found
+from hibari.serve.uploads import Shelf, too_large
+from hibari.serve.wire import MAX_FIELDS, MAX_FILES, Fields, form_fields, json_fields
+
+if TYPE_CHECKING:
+    from hibari.serve.service import Service
+
+_ROOM_FOR_THE_REST = 2 << 20  # bytes of a form beside its file
+_MAX_PART = 32 << 20  # of text: a data URL has 20 million characters
+AUDITED = ("video.create", "video.delete", "video.extend", "image.create", "character.create", "webhook.manage")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """A route of the API. `action` is what its actor must be allowed; None: anybody.
+
+    `body`, `query` and `answer` are JSON Schema. With `forms` the body may come as a form too.
+    `kind` is what its resource is.
+    """
+
+    method: str
+    path: str
+    handler: "Callable[[Call], Awaitable[Response]]"
+    action: Action | None
+    kind: str = "service"
+    body: dict[str, Any] | None = None
+    forms: bool = False
+    query: dict[str, Any] = field(default_factory=dict)
+    answer: dict[str, Any] = field(default_factory=dict)
+    media: str = "application/json"
+
+    @property
+    def id(self) -> str:
+        """The handler's name: one of a kind."""
+        return self.handler.__name__
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """A request that was admitted."""
+
+    service: "Service"
+    request: Request
+    operation: Operation
+    actor: Actor
+
+    def path(self, name: str) -> str:
+        """A part of the path."""
+        return str(self.request.path_params[name])
+
+    def query(self, name: str) -> str | None:
+        """A query parameter; raises ApiError where it is given twice."""
+        values = self.request.query_params.getlist(name)
+        if len(values) > 1:
+            raise ApiError(400, "It is given twice.", code="invalid_value", param=name)
+        return values[0] if values else None
+
+    @asynccontextmanager
+    async def fields(self) -> AsyncIterator[tuple[Fields, Shelf]]:
+        """What the request says, from JSON or a form, and a shelf for its files, which go with the block."""
+        uploads = self.service.uploads
+        most = uploads.max_bytes + _ROOM_FOR_THE_REST
+        if int(self.request.headers.get("content-length", "0")) > most:
+            raise too_large(uploads.max_bytes)
+        request = Request(self.request.scope, _limited(self.request.receive, most, uploads.max_bytes))
+        kind = self.request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        async with uploads.keeping() as shelf:
+            if kind == "application/json" or kind.endswith("+json"):
+                yield json_fields(await request.body()), shelf
+            elif kind in ("multipart/form-data", "application/x-www-form-urlencoded") and self.operation.forms:
+                yield await _read_form(request, shelf), shelf
+            elif not kind and not await request.body():
+                yield Fields({}), shelf
+            else:
+                allowed = "JSON or a form" if self.operation.forms else "JSON"
+                text = f"The body has to be {allowed}, and its content-type has to say so."
+                raise ApiError(415, text, code="unsupported_media_type")
+
+    async def permit(self, owner: str, id: str, action: Action | None = None) -> None:
+        """Raise ApiError where the actor may not do this to that thing; 404 where they may not know of it."""
+        asked = action or self.operation.action
+        assert asked is not None
+        resource = Resource(kind=self.operation.kind, owner=owner, id=id)
+        decision = decide(self.actor, asked, resource)
+        if not decision.allowed:
+            await self.note(resource, decision, asked)
+            raise not_found(f"No {resource.kind} of this id") if decision.hidden else denied(decision)
+
+    async def note(self, resource: Resource, decision: Decision, action: Action | None = None) -> None:
+        """Write a decision into the audit log; raises StoreError."""
+        asked = action or self.operation.action
+        assert asked is not None
+        await to_thread.run_sync(self.service.audit.write, self.actor, asked, resource, decision)
+
+    async def done(self, id: str) -> None:
+        """Write into the audit log that the actor did this to a thing of their own (or was allowed to)."""
+        reason = Decision(allowed=True, reason="done")
+        await self.note(Resource(kind=self.operation.kind, owner=self.actor.user, id=id), reason)
+
+
+def denied(decision: Decision) -> ApiError:
+    """What somebody with a good key may not do."""
+    return ApiError(403, f"You may not do this: {decision.reason}.", code="permission_denied")
+
+
+async def _read_form(request: Request, shelf: Shelf) -> Fields:
+    async with request.form(max_files=MAX_FILES, max_fields=MAX_FIELDS, max_part_size=_MAX_PART) as form:
+        items = []
+        for name, value in form.multi_items():
+            items.append((name, await shelf.keep(value.file) if isinstance(value, UploadFile) else value))
+        return form_fields(items)
+
+
+def _limited(receive: Receive, most: int, told: int) -> Receive:
+    """A body that ends in an error where it is longer than anything that is taken, whatever its header said."""
+    got = 0
+
+    async def counted() -> Message:
+        nonlocal got
+        message = await receive()
+        got += len(message.get("body", b""))
+        if got > most:
+            raise too_large(told)
+        return message
+
+    return counted

@@ -1,0 +1,137 @@
+"""What a job costs, and how long one waits: work from its plan, seconds from what was seen. Nothing is promised.
+
+Work is counted in units of a million token passes; how many seconds a unit takes is fitted to the jobs that were done
+last, with a fixed part for each. Until there are any, nothing is known, and clients are told to ask every second.
+"""
+
+import time
+from asyncio import Lock
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+from anyio import to_thread
+from sqlalchemy import select
+
+from hibari.store import Store, tables
+from hibari.store.queue_rows import Job
+
+if TYPE_CHECKING:
+    from hibari.catalog import Model
+    from hibari.produce.job import Plan
+
+POLL_MS = (1_000, 10_000)
+POLLS = 8  # so often a client asks in the time that a job is expected to take
+_FRESH_S, _SEEN, _QUEUED = 2.0, 50, 2000
+_LONG_SEQUENCE = 8192  # tokens at which attention costs as much as all the rest
+_PIXELS = 1e8  # delivered pixels that cost as much to decode, mark and encode as one unit
+
+
+def work(model: "Model", plan: "Plan") -> float:
+    """The units of work in a plan: token passes of the transformer, with attention's square, and the pixels after."""
+    tokens = model.strides.grid(model.strides.latent(plan.render)).tokens
+    passes = plan.steps * (2 if plan.guidance > 1 else 1)
+    pixels = plan.delivered.width * plan.delivered.height * len(plan.picks)
+    return passes * tokens * (1 + tokens / _LONG_SEQUENCE) / 1e6 + pixels / _PIXELS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """Seconds of a job: `fixed_s` and `unit_s` for each unit of work; None where nothing was seen."""
+
+    fixed_s: float
+    unit_s: float
+
+    def seconds(self, units: float) -> float:
+        """How long so much work takes."""
+        return self.fixed_s + self.unit_s * units
+
+
+def fit(seen: Sequence[tuple[float, float]]) -> Fit | None:
+    """The line through pairs of (units, seconds), by least squares, with no part of it below 0; None of none."""
+    if not seen:
+        return None
+    count = len(seen)
+    mean_units = sum(units for units, _ in seen) / count
+    mean_s = sum(seconds for _, seconds in seen) / count
+    spread = sum((units - mean_units) ** 2 for units, _ in seen)
+    if spread <= 1e-9 * max(1.0, mean_units**2):  # all alike: what one took, the next will take
+        return Fit(fixed_s=mean_s, unit_s=0.0)
+    unit_s = sum((units - mean_units) * (seconds - mean_s) for units, seconds in seen) / spread
+    unit_s = max(0.0, unit_s)
+    fixed_s = mean_s - unit_s * mean_units
+    if fixed_s < 0:
+        fixed_s, unit_s = 0.0, mean_s / mean_units
+    return Fit(fixed_s=fixed_s, unit_s=unit_s)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outlook:
+    """The queue as it was a moment ago. `before[i]` is the work of the first i queued jobs."""
+
+    order: tuple[tuple[int, int], ...] = ()
+    before: tuple[float, ...] = (0.0,)
+    running: int = 0
+    fit: Fit | None = None
+
+    def place(self, job: Job) -> int | None:
+        """How many queued jobs go before this one; None where it does not wait."""
+        return bisect_left(self.order, (job.priority, job.sequence)) if job.status == "queued" else None
+
+    def seconds(self, job: Job) -> float | None:
+        """How long until it is done; None where nothing is known."""
+        if self.fit is None:
+            return None
+        whole = self.fit.seconds(job.cost)
+        place = self.place(job)
+        if place is None:
+            return whole * (1 - job.progress / 100)
+        waiting = self.fit.unit_s * self.before[place] + self.fit.fixed_s * place
+        return waiting / max(1, self.running) + whole
+
+    def poll_ms(self, job: Job) -> int:
+        """When a client should ask again, as the whole number that its header wants."""
+        seconds = self.seconds(job)
+        low, high = POLL_MS
+        return low if seconds is None else min(high, max(low, round(seconds * 1000 / POLLS)))
+
+
+class Pace:
+    """The outlook, read again when it is older than two seconds and somebody asks."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = Lock()
+        self._outlook = Outlook()
+        self._read_at = float("-inf")
+
+    async def outlook(self) -> Outlook:
+        """The queue, not older than two seconds; raises StoreError."""
+        if time.monotonic() - self._read_at > _FRESH_S:
+            async with self._lock:
+                if time.monotonic() - self._read_at > _FRESH_S:
+                    self._outlook = await to_thread.run_sync(read_outlook, self._store)
+                    self._read_at = time.monotonic()
+        return self._outlook
+
+
+def read_outlook(store: Store) -> Outlook:
+    """The outlook as the database has it; raises StoreError."""
+    videos = tables.videos
+    done = select(videos.c.cost, videos.c.started_at, videos.c.completed_at).where(
+        videos.c.status == "completed", videos.c.started_at.is_not(None)
+    )
+    waiting = select(videos.c.priority, videos.c.sequence, videos.c.cost).where(videos.c.status == "queued")
+    with store.reading() as connection:
+        seen = connection.execute(done.order_by(videos.c.sequence.desc()).limit(_SEEN)).all()
+        queue = connection.execute(waiting.order_by(videos.c.priority, videos.c.sequence).limit(_QUEUED)).all()
+        running = connection.execute(select(videos.c.id).where(videos.c.status == "in_progress")).all()
+    pairs = [(row.cost, (row.completed_at - row.started_at).total_seconds()) for row in seen]
+    return Outlook(
+        order=tuple((row.priority, row.sequence) for row in queue),
+        before=tuple(accumulate((row.cost for row in queue), initial=0.0)),
+        running=len(running),
+        fit=fit(pairs),
+    )
