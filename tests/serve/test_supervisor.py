@@ -1,0 +1,150 @@
+"""The supervisor keeps its crew, shows the first key once, and takes a whole service up and down. About 20 seconds."""
+
+import json
+import logging
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hibari.access.keys import Keys
+from hibari.config import Settings
+from hibari.errors import InvalidRequest
+from hibari.provenance.places import ledger_url
+from hibari.serve.journal import JsonLines
+from hibari.serve.supervisor import Crew, serve, shared_out, url_of, wait_before, welcome
+from hibari.store import Store
+from houses import own_home
+
+PATIENCE_S = 60.0
+
+
+def soon(said: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not said():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def marks(tmp_path: Path) -> Path:
+    (tmp_path / "marks").mkdir()
+    return tmp_path / "marks"
+
+
+def crew(tmp_path: Path, code: str, size: int = 2) -> Crew:
+    return Crew(settings=Settings(home=tmp_path), size=size, command=(sys.executable, "-c", code, str(tmp_path)))
+
+
+# Reads its settings as a worker does, leaves a mark, and waits for its pipe to end.
+STEADY = """
+import json, os, pathlib, sys
+json.loads(sys.stdin.readline())
+mark = pathlib.Path(sys.argv[1], "marks", str(os.getpid()))
+mark.touch()
+sys.stdin.read()
+"""
+
+
+def test_a_worker_that_dies_is_replaced_and_the_crew_goes_home(tmp_path: Path, marks: Path) -> None:
+    kept = crew(tmp_path, STEADY)
+    with kept.working():
+        soon(lambda: len(list(marks.iterdir())) == 2)
+        first = int(next(marks.iterdir()).name)
+        os.kill(first, signal.SIGKILL)
+        soon(lambda: len(list(marks.iterdir())) == 3)
+    for mark in marks.iterdir():
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(mark.name), 0)
+
+
+def test_one_that_cannot_start_is_tried_later_each_time(tmp_path: Path, marks: Path) -> None:
+    code = STEADY.replace("sys.stdin.read()", "sys.exit(1)")
+    kept = crew(tmp_path, code, size=1)
+    with kept.working():
+        soon(lambda: kept.posts[0].deaths >= 3)
+        assert len(list(marks.iterdir())) == 3
+    assert [wait_before(deaths) for deaths in (1, 2, 3, 4, 20)] == [0, 1, 2, 4, 60]
+
+
+def test_the_first_user_is_made_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Store.open(tmp_path / "hibari.db") as store:
+        token = welcome(store)
+        assert token is not None and token in capsys.readouterr().err
+        actor = Keys(store).authenticate(token)
+        assert actor is not None and (actor.user, actor.role) == ("admin", "admin")
+        assert welcome(store) is None and capsys.readouterr().err == ""
+
+
+def test_workers_share_the_cores_unless_threads_are_set(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    assert shared_out(settings, 1) == settings
+    assert shared_out(settings, 1000).threads == 1
+    assert shared_out(Settings(home=tmp_path, threads=3), 2).threads == 3
+
+
+def test_what_cannot_be_served_is_said(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(InvalidRequest) as caught:
+            serve(Settings(home=tmp_path), host="127.0.0.1", port=taken.getsockname()[1], workers=0)
+        assert caught.value.option == "port"
+        assert url_of(taken).startswith("http://127.0.0.1:")
+    with pytest.raises(InvalidRequest):
+        serve(Settings(home=tmp_path), host="127.0.0.1", port=0, workers=-1)
+
+
+def test_a_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="hibari.serve"):
+        logging.getLogger("hibari.serve").info("request %d", 1, extra={"request_id": "req_1", "ms": 0.5})
+    line = json.loads(JsonLines().format(caplog.records[0]))
+    assert (line["says"], line["request_id"], line["ms"], line["level"]) == ("request 1", "req_1", 0.5, "info")
+    assert "args" not in line and "msg" not in line
+
+
+@pytest.fixture
+def served(home: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], Settings]]:
+    settings = Settings(home=own_home(home, tmp_path / "home"), model="tiny")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HIBARI_")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hibari", "serve", "--port", "0", "--workers", "1", "--home", str(settings.home)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment | {"HIBARI_MODEL": "tiny"},
+    )
+    try:
+        yield process, settings
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stderr is not None
+        process.stderr.close()
+
+
+def test_a_service_comes_up_and_goes_down_in_order(served: tuple[subprocess.Popen[str], Settings]) -> None:
+    process, settings = served
+    assert process.stderr is not None
+    said = ""
+    while "serves at" not in said:
+        line = process.stderr.readline()
+        assert line, said
+        said += line
+    key, address = re.search(r"(hk-[\w-]{43})", said), re.search(r"serves at (http://127.0.0.1:\d+/v1)", said)
+    assert key is not None and address is not None
+    asked = urllib.request.Request(f"{address[1]}/videos", headers={"Authorization": f"Bearer {key[1]}"})
+    with urllib.request.urlopen(asked, timeout=PATIENCE_S) as answer:
+        assert json.load(answer)["data"] == []
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE_S) == 0
+    assert not list((settings.home / "work").glob("*")), "the worker has gone, and its folder with it"
+    with Store.open(ledger_url(settings), migrate=False) as store:
+        assert welcome(store) is None
