@@ -23,7 +23,7 @@ from hibari.provenance.places import INDEX, ledger_url
 from hibari.serve.asked import Asked
 from hibari.serve.errand import Pace, blob_of, percent
 from hibari.serve.protocol import Step
-from hibari.serve.worker import FOLDER, called, work
+from hibari.serve.worker import FOLDER, work
 from hibari.store import Store
 from hibari.store.blobs import Blobs, open_blobs
 from hibari.store.queue import Job, Limits, NewJob, Queue
@@ -232,9 +232,3 @@ def test_each_claim_has_files_of_its_own(house: House) -> None:
     assert blob_of(first, "video.mp4") == f"{job.id}/video-1.mp4"
     assert house.queue.crashed(first, "it died")
     house.queue.remove(job.id)
-
-
-def test_names_that_jobs_ask_for_a_model_by(house: House) -> None:
-    assert called(["hibari-mini"], house.settings) == {"hibari-mini", "sora-2", "sora-2-pro"}
-    assert {"tiny", "hibari-mini", "sora-2"} <= called(None, house.settings)
-    assert called(["tiny"], house.settings) == {"tiny"}

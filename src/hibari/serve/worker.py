@@ -42,13 +42,7 @@ def work(settings: Settings, *, stop: Event, models: Collection[str] | None = No
     settings.ensure_home()
     with Store.open(ledger_url(settings)) as store, private_folder(settings.home / FOLDER) as folder:
         worker = Worker(settings, queue=Queue(store), blobs=open_blobs(settings), folder=folder, pace=pace)
-        worker.run(stop, called(models, settings))
-
-
-def called(models: Collection[str] | None, settings: Settings) -> set[str]:
-    """Every name that jobs may ask for these models by, aliases too; None: those that are here."""
-    own = set(catalog.names(settings) if models is None else models)
-    return own | {alias for alias, model in settings.service.alias_map.items() if model in own}
+        worker.run(stop, set(catalog.names(settings) if models is None else models))
 
 
 class Worker:
