@@ -18,6 +18,7 @@ CARD = {
     "steps": 3,
     "guidance": 4.0,
     "max_prompt": 1000,
+    "references": 1,
 }
 WORLD = {"objects": ["octopus", "fox"], "motions": ["left"], "backgrounds": ["ocean"]}
 

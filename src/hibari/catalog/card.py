@@ -9,7 +9,7 @@ from hibari.errors import BadWeights, InvalidRequest
 from hibari.request import Size
 
 FILE = "hibari.json"
-VERBS = ("text to video", "text to image", "image to video")
+VERBS = ("text to video", "text to image", "image to video", "video to video", "extend")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +17,8 @@ class Card:
     """A model's abilities and habits. `sizes` are render sizes, the default first.
 
     `upscale` is what the default delivered size is in render sizes; `seconds`, `steps`, `guidance` and
-    `solver` are what a request gets that does not say; `max_prompt` counts characters.
+    `solver` are what a request gets that does not say; `max_prompt` counts characters; `references` is how many
+    reference pictures the model learned to look at.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Card:
     solver: str = "unipc"
     max_prompt: int = 2000
     verbs: tuple[str, ...] = VERBS
+    references: int = 0
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -70,4 +72,5 @@ def published(name: str, space: int) -> Card:
         max_seconds=5.0,
         steps=30,
         guidance=5.0,
+        verbs=tuple(verb for verb in VERBS if verb != "extend"),  # they learned one noise level for a whole clip
     )

@@ -19,8 +19,12 @@ from hibari.produce import NO_SEED_ABOVE, Hibari, Job, Record
 from hibari.request import GenerationRequest, seeds
 
 app = new_app()
-OF_ONE_REQUEST = ("prompt", "image")  # at fault where a screen says no; anything else stops all of them
-NOT_YET = {"end_image": "blending towards an end image", "video": "editing a video"}
+OF_ONE_REQUEST = (
+    "prompt",
+    "image",
+    "video",
+    "references",
+)  # at fault where a screen says no; anything else stops all of them
 
 
 @app.command(epilog="Paths of the files made are all that is on standard output.")
@@ -40,10 +44,15 @@ def generate(
     count: Annotated[int, typer.Option("-n", help="How many takes, with seeds that follow each other.")] = 1,
     image: Annotated[Path | None, typer.Option(help="Start frame.")] = None,
     end_image: Annotated[Path | None, typer.Option(help="End frame (not there yet).")] = None,
-    video: Annotated[Path | None, typer.Option(help="Video to edit (not there yet).")] = None,
-    strength: Annotated[float | None, typer.Option(help="How freely --image is redrawn, 0 to 1.")] = None,
+    video: Annotated[Path | None, typer.Option(help="Clip to redraw, or with --extend to go on from.")] = None,
+    extend: Annotated[bool, typer.Option("--extend", help="Make --seconds of what follows --video.")] = False,
+    references: Annotated[
+        list[Path] | None, typer.Option("--reference", help="Picture or clip of what is to appear.", metavar="FILE")
+    ] = None,
+    strength: Annotated[float | None, typer.Option(help="How freely --image or --video is redrawn, 0 to 1.")] = None,
     consent: Annotated[
-        str | None, typer.Option(help="Who is in --image: adults who agreed, minors (guardian agrees), nobody real.")
+        str | None,
+        typer.Option(help="Who is in these: adults who agreed, minors (guardian agrees), nobody real."),
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
     dtype: Annotated[str | None, typer.Option(help="auto, float32, bfloat16 or float16.")] = None,
@@ -54,11 +63,10 @@ def generate(
     home: Home = None,
 ) -> int:
     """Make a video, or a picture, from a sentence."""
-    for option, given in (("end_image", end_image), ("video", video)):
-        if given is not None:
-            raise InvalidRequest(
-                f"{NOT_YET[option]} is not there yet.", option=option, hint="A later version brings it."
-            )
+    if end_image is not None:
+        raise InvalidRequest(
+            "blending towards an end image is not there yet.", option="end_image", hint="A later version brings it."
+        )
     given_settings = {"home": home, "device": device, "dtype": dtype}
     hibari = Hibari(Settings.load(**given_settings))
     shared: dict[str, Any] = {
@@ -71,6 +79,9 @@ def generate(
         "guidance": guidance,
         "negative": negative,
         "image": image,
+        "video": video,
+        "extend": extend or None,
+        "references": references or None,
         "strength": strength,
         "consent": consent,
     }
@@ -91,7 +102,7 @@ def generate(
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
     """The requests of a file, each checked for unknown fields; raises InvalidRequest with the line's number."""
-    known = {field.name for field in fields(GenerationRequest)} | {"output"}
+    known = {field.name for field in fields(GenerationRequest)} - {"latents"} | {"output"}
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

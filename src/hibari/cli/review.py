@@ -108,6 +108,8 @@ def _in_words(item: "HeldItem", desk: "ReviewDesk") -> str:
         "prompt": asked["prompt"],
         "keeps out": asked["negative"],
         "start image": asked["image"] or "",
+        "goes on from" if asked["extend"] else "redraws": asked["video"] or "",
+        "refers to": ", ".join(asked["references"]),
         "shows": asked["consent"] or "",
         "to be made": f"{size}, by {asked['model']}",
         "made file": str(desk.files.place(item.file)) if item.file else "",

@@ -19,10 +19,14 @@ from hibari.flow.path import interpolate
 
 @dataclass(frozen=True)
 class State:
-    """Where the walk starts: `latent_CTHW` at the solver's level 1, and the level scale of each position."""
+    """Where the walk starts: `latent_CTHW` at the solver's level 1, and the level scale of each position.
+
+    The last `references` latent frames are pictures beside the video: looked at, and no part of it.
+    """
 
     latent_CTHW: Tensor
     scale_THW: Tensor
+    references: int = 0
 
     @classmethod
     def from_noise(cls, noise_CTHW: Tensor) -> "State":
@@ -52,6 +56,19 @@ class KnownFrames:
         latent_CTHW[:, self.start : stop] = interpolate(known, latent_CTHW[:, self.start : stop], self.level)
         scale_THW[self.start : stop] = self.level
         return replace(state, latent_CTHW=latent_CTHW, scale_THW=scale_THW)
+
+
+@dataclass(frozen=True)
+class References:
+    """Pictures of what is to appear, a latent frame each; they stand outside the video's time and come last."""
+
+    latent_CTHW: Tensor
+
+    def apply(self, state: State) -> State:
+        known = self.latent_CTHW.to(state.latent_CTHW)
+        latent_CTHW = torch.cat([state.latent_CTHW, known], dim=1)
+        scale_THW = torch.cat([state.scale_THW, torch.zeros_like(known[0])])
+        return State(latent_CTHW, scale_THW, state.references + known.shape[1])
 
 
 def apply_all(conditions: Sequence[Condition], state: State) -> State:

@@ -4,7 +4,8 @@ Legend: C channels, T H W latent axes, L tokens, F latent frames of a pack, B ba
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Self
 
 import numpy as np
@@ -88,14 +89,22 @@ class Generator:
             if on_step is not None:
                 on_step(index + 1)
 
-        return SOLVERS[plan.solver](velocity, state.latent_CTHW, sigmas, after)
+        return SOLVERS[plan.solver](velocity, state.latent_CTHW, sigmas, after)[:, : shape.frames]
 
     @torch.inference_mode()
     def encode_picture(self, frame: np.ndarray) -> Tensor:
         """The latent (C,1,H,W) of one picture, uint8 (height, width, 3) at a render size."""
-        pixels = torch.from_numpy(frame.copy()).to(self.device).permute(2, 0, 1)[None, :, None]
-        mean_BCTHW, _ = self.vae.encode((pixels.float() / 127.5 - 1).to(self.dtype))
+        mean_BCTHW, _ = self.vae.encode(self._pixels([frame]))
         return self.vae.normalise(mean_BCTHW.float())[0]
+
+    @torch.inference_mode()
+    def encode_clip(self, frames: Iterator[np.ndarray]) -> Tensor:
+        """The latent (C,T,H,W) of 4n+1 frames, uint8 (height, width, 3) at a render size, in constant memory."""
+        state, parts = StreamState(), []
+        for batch in _batches(frames, self.model.strides.time):
+            mean_BCTHW, _ = self.vae.encode_chunk(self._pixels(batch), state)
+            parts.append(self.vae.normalise(mean_BCTHW.float())[0])
+        return torch.cat(parts, dim=1)
 
     def decode(self, latent_CTHW: Tensor) -> Iterator[np.ndarray]:
         """The frames of a latent, one by one, uint8 (height, width, 3), in constant memory."""
@@ -105,6 +114,11 @@ class Generator:
                 video_BCTHW = self.vae.decode_chunk(part, state).float()
                 frames = ((video_BCTHW[0] + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
             yield from frames.permute(1, 2, 3, 0).contiguous().cpu().numpy()
+
+    def _pixels(self, frames: Sequence[np.ndarray]) -> Tensor:
+        """Frames as the VAE takes them: (1, 3, T, height, width) in [-1, 1]."""
+        pixels = torch.from_numpy(np.stack(frames)).to(self.device).permute(3, 0, 1, 2)[None]
+        return (pixels.float() / 127.5 - 1).to(self.dtype)
 
     def _shift(self, render: VideoShape) -> float:
         """The timestep shift for this size; the one in the scheduler's config is for the default size."""
@@ -124,9 +138,12 @@ class Generator:
         scale_F = _by_frame(state.scale_THW, patch)
         scale = scale_F if scale_F is not None else _by_token(state.scale_THW, patch)
         all_free = bool((state.scale_THW == 1).all())
+        assert not state.references or patch[0] == 1, "a reference picture is one latent frame"
 
         def velocity(x_CTHW: Tensor, sigma: float) -> Tensor:
             patches_LP, layout = pack([x_CTHW] * clips, patch)
+            if state.references:
+                layout = replace(layout, references=(state.references,) * clips)
             levels = (scale * (timestep_of(sigma) / NUM_TIMESTEPS)).repeat(clips)
             parts = unpack(self.dit(patches_LP, layout, levels, keys), layout, channels, patch)
             v_CTHW = parts[0] if clips == 1 else guide(parts[0], parts[1], guidance)
@@ -138,6 +155,15 @@ class Generator:
 def draw_noise(seed: int, shape: LatentShape) -> Tensor:
     """Starting noise (C,T,H,W), float32: drawn on the CPU, so that a seed means the same on every device."""
     return torch.randn(tuple(shape), generator=torch.Generator("cpu").manual_seed(seed), dtype=torch.float32)
+
+
+def _batches(frames: Iterator[np.ndarray], time: int) -> Iterator[list[np.ndarray]]:
+    """The first frame alone and then `time` at once, as a VAE's stream takes them."""
+    for first in frames:
+        yield [first]
+        break
+    while batch := list(islice(frames, time)):
+        yield batch
 
 
 def _by_frame(scale_THW: Tensor, patch: tuple[int, int, int]) -> Tensor | None:

@@ -1,16 +1,17 @@
 """What will be rendered for a request, and what of it is delivered. No torch here.
 
 A request has a delivered size, a model has render sizes; a request has an exact duration, a model
-renders 4n+1 frames at its own rate. This room settles both, and says in `notes` what it did.
+renders 4n+1 frames at its own rate. This room settles both, and says in `notes` what it did. Which frames of a clip
+take part in its editing is `sources.py`'s say.
 """
 
 from dataclasses import dataclass
-from fractions import Fraction
 from math import ceil, log
 
 from hibari.catalog import Card, Model
 from hibari.errors import InvalidRequest
-from hibari.request import GenerationRequest, Size
+from hibari.generate.sources import ClipShape, SourcePlan, made_seconds, over_clip
+from hibari.request import MAX_SIDE, MIN_SIDE, GenerationRequest, Size
 from hibari.shapes import VideoShape
 
 MIN_KEPT = 0.5  # share of a rendered picture that the crop must leave
@@ -19,7 +20,11 @@ WORTH_SAYING = 0.98  # a crop that leaves more is not worth a note
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A request with nothing left open. `picks[i]` is the rendered frame that delivered frame i shows."""
+    """A request with nothing left open. `picks[i]` is the rendered frame that delivered frame i shows.
+
+    A plan over a clip has its `source`. Of an extension the clip's own frames are delivered first, and `picks` are
+    those of the frames after them.
+    """
 
     seed: int
     delivered: Size
@@ -29,34 +34,42 @@ class Plan:
     steps: int
     guidance: float
     solver: str
+    source: SourcePlan | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def frames(self) -> int:
+        """Delivered frames."""
+        return len(self.picks) + (len(self.source.kept) if self.source else 0)
 
     @property
     def seconds(self) -> float:
         """The delivered duration; 0 for a still."""
-        return len(self.picks) / self.fps if len(self.picks) > 1 else 0.0
+        return self.frames / self.fps if self.frames > 1 else 0.0
+
+    @property
+    def made_seconds(self) -> float:
+        """The duration of what is made: of an extension the new part alone."""
+        return len(self.picks) / self.fps if self.frames > 1 else 0.0
 
 
-def make_plan(request: GenerationRequest, model: Model, seed: int) -> Plan:
-    """Settle what a request leaves open; raises InvalidRequest for what this model cannot do."""
+def make_plan(request: GenerationRequest, model: Model, seed: int, clip: ClipShape | None = None) -> Plan:
+    """Settle what a request leaves open; raises InvalidRequest for what this model cannot do.
+
+    `clip` is what the request's video holds.
+    """
+    assert (clip is None) == (request.video is None), "a clip comes with its shape"
     card = model.card
-    if len(request.prompt) > card.max_prompt:
-        raise InvalidRequest(
-            f"{len(request.prompt)} characters, and {card.name} reads at most {card.max_prompt}.", option="prompt"
-        )
-    if len(request.negative) > card.max_prompt:
-        raise InvalidRequest(
-            f"{len(request.negative)} characters, and {card.name} reads at most {card.max_prompt}.", option="negative"
-        )
-    verb = "image to video" if request.image else "text to image" if request.is_still else "text to video"
-    if verb not in card.verbs:
-        option = {"image to video": "image", "text to image": "seconds", "text to video": "model"}[verb]
-        raise InvalidRequest(
-            f"{card.name} cannot do {verb}.", option=option, hint=f"It can do {', '.join(card.verbs)}."
-        )
-    render, delivered, size_notes = _sizes(request.size, card)
-    fps, picks, fps_notes = _picks(request, card)
-    frames = max(picks[-1] + 1, 1 if request.is_still else ceil(_seconds(request, card) * card.fps))
+    _check_ability(request, card)
+    render, delivered, size_notes = _sizes(_wanted(request, clip), card)
+    fps, picks, fps_notes = _picks(request, card, clip)
+    frames = 1 if request.is_still else max(picks[-1] + 1, ceil(made_seconds(request, card, clip) * card.fps))
+    source = None
+    if clip is not None:
+        source, source_notes = over_clip(request, model, clip, fps=fps, frames=frames)
+        fps_notes += source_notes
+        # What is known comes first in the rendered clip, and what is new after it.
+        picks, frames = tuple(pick + source.context for pick in picks), frames + source.context
     video = VideoShape(model.strides.frames_at_least(frames), render.height, render.width)
     model.strides.check(video)
     return Plan(
@@ -68,13 +81,46 @@ def make_plan(request: GenerationRequest, model: Model, seed: int) -> Plan:
         steps=card.steps if request.steps is None else request.steps,
         guidance=card.guidance if request.guidance is None else request.guidance,
         solver=card.solver,
+        source=source,
         notes=(*size_notes, *fps_notes),
     )
 
 
-def _seconds(request: GenerationRequest, card: Card) -> Fraction:
-    """The exact duration asked for: 0.1 s is a tenth, and not the nearest binary number."""
-    return Fraction(str(card.seconds if request.seconds is None else request.seconds))
+def _check_ability(request: GenerationRequest, card: Card) -> None:
+    """Raise InvalidRequest for what a model cannot read or do."""
+    for option in ("prompt", "negative"):
+        length = len(getattr(request, option))
+        if length > card.max_prompt:
+            raise InvalidRequest(
+                f"{length} characters, and {card.name} reads at most {card.max_prompt}.", option=option
+            )
+    verb, option = _verb(request)
+    if verb not in card.verbs:
+        raise InvalidRequest(
+            f"{card.name} cannot do {verb}.", option=option, hint=f"It can do {', '.join(card.verbs)}."
+        )
+    if len(request.references) > card.references:
+        can = "no reference pictures" if not card.references else f"at most {card.references} of them"
+        raise InvalidRequest(f"{len(request.references)} given, and {card.name} takes {can}.", option="references")
+
+
+def _verb(request: GenerationRequest) -> tuple[str, str]:
+    """What a request asks a model to do, and the option that says so."""
+    if request.extend:
+        return "extend", "extend"
+    if request.video is not None:
+        return "video to video", "video"
+    if request.image is not None:
+        return "image to video", "image"
+    return ("text to image", "seconds") if request.is_still else ("text to video", "model")
+
+
+def _wanted(request: GenerationRequest, clip: ClipShape | None) -> Size | None:
+    """The size asked for, or the clip's own in even numbers where it has one that can be asked for."""
+    if request.size is not None or clip is None:
+        return request.size
+    own = Size(clip.width // 2 * 2, clip.height // 2 * 2)
+    return own if all(MIN_SIDE <= side <= MAX_SIDE for side in own) else None
 
 
 def _sizes(wanted: Size | None, card: Card) -> tuple[Size, Size, list[str]]:
@@ -102,18 +148,14 @@ def _sizes(wanted: Size | None, card: Card) -> tuple[Size, Size, list[str]]:
     return render, wanted, notes
 
 
-def _picks(request: GenerationRequest, card: Card) -> tuple[int, tuple[int, ...], list[str]]:
-    """Delivered rate, the rendered frame behind each delivered one, and what there is to say about them."""
+def _picks(request: GenerationRequest, card: Card, clip: ClipShape | None) -> tuple[int, tuple[int, ...], list[str]]:
+    """Delivered rate, the rendered frame behind each made one, and what there is to say about them."""
     if request.is_still:
         return card.fps, (0,), []
-    seconds = _seconds(request, card)
-    if seconds > Fraction(str(card.max_seconds)):
-        raise InvalidRequest(
-            f"{float(seconds):g} seconds, and {card.name} makes at most {card.max_seconds:g}.",
-            option="seconds",
-            hint="0 makes a single picture.",
-        )
+    seconds = made_seconds(request, card, clip)
     fps = card.fps if request.fps is None else request.fps
+    if request.fps is None and clip is not None and request.extend:
+        fps = clip.whole_fps
     count = max(1, round(seconds * fps))
     picks = tuple(index * card.fps // fps for index in range(count))
     notes = []

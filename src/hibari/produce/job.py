@@ -1,6 +1,5 @@
 """A request made ready: every fault that can be found without torch is found here, in a fraction of a second."""
 
-import hashlib
 import re
 import secrets
 from dataclasses import dataclass, replace
@@ -9,15 +8,18 @@ from typing import TYPE_CHECKING
 
 from hibari import catalog
 from hibari.config import Settings
-from hibari.errors import BadMedia, InvalidRequest
+from hibari.errors import InvalidRequest
 from hibari.generate.plan import Plan, make_plan
+from hibari.generate.sources import ClipShape
 from hibari.media.files import check_writable
 from hibari.media.suffixes import format_of
+from hibari.produce.brought import Brought, look_at_clip, look_at_image, look_at_reference
 from hibari.request import GenerationRequest
 
 if TYPE_CHECKING:
     from hibari.media.fit import Frame
 
+__all__ = ["ClipShape", "Job", "Plan", "check", "prepare"]  # plans and clips are spoken of by who checks
 NO_SEED_ABOVE = 2**31  # of the seeds that we draw: short enough to type again
 
 
@@ -25,7 +27,8 @@ NO_SEED_ABOVE = 2**31  # of the seeds that we draw: short enough to type again
 class Job:
     """A request that holds: its model is whole, its plan is made, its file can be written.
 
-    `image_sha256` is of the very file that `start_frame` was read from.
+    `brought` are the request's own files, in its order (`GenerationRequest.sources`); `start_frame` and `references`
+    are what the model sees of them, at the render size.
     """
 
     request: GenerationRequest
@@ -34,16 +37,25 @@ class Job:
     target: Path
     start_frame: "Frame | None"
     advice: str
-    image_sha256: str | None = None
+    brought: tuple[Brought, ...] = ()
+    references: "tuple[Frame, ...]" = ()
+
+    @property
+    def clip(self) -> Brought | None:
+        """The clip that is edited or extended."""
+        return next((each for each in self.brought if each.option == "video"), None)
 
 
-def check(request: GenerationRequest, settings: Settings) -> tuple[catalog.Model, Plan]:
+def check(request: GenerationRequest, settings: Settings, clip: ClipShape | None = None) -> tuple[catalog.Model, Plan]:
     """The model and the plan of a request whose file nobody names yet; raises what is wrong with it.
 
-    A seed that is left open stays so: the plan's is of no account.
+    A seed that is left open stays so: the plan's is of no account. `clip` is what the request's video holds; without it
+    the video is read.
     """
     model = catalog.find(request.model or settings.model, settings)
-    return model, make_plan(request, model, request.seed or 0)
+    if request.video is not None and clip is None:
+        clip = look_at_clip(request.video).shape
+    return model, make_plan(request, model, request.seed or 0, clip)
 
 
 def prepare(request: GenerationRequest, output: Path | str | None, settings: Settings) -> Job:
@@ -54,45 +66,24 @@ def prepare(request: GenerationRequest, output: Path | str | None, settings: Set
     if output is not None and format_of(target).kind == "still" and request.seconds is None:
         request = replace(request, seconds=0)
     _check_kind(request, target)
-    plan = make_plan(request, model, seed)
+    clip = look_at_clip(request.video) if request.video is not None else None
+    plan = make_plan(request, model, seed, clip.shape if clip is not None else None)
     check_writable(target)
-    start_frame, image_sha256 = None, None
-    if request.image is not None:
-        start_frame = _start_frame(request.image, plan)
-        image_sha256 = sha256_of(request.image)
+    width, height = plan.render.width, plan.render.height
+    image = look_at_image(request.image, width, height) if request.image is not None else None
+    references = [look_at_reference(path, width, height) for path in request.references]
+    sources = [each for each in (image, clip) if each is not None]
     advice = model.world.advice(request.prompt, model.name) if model.world else ""
     return Job(
         request=request,
         model=model,
         plan=plan,
         target=target,
-        start_frame=start_frame,
+        start_frame=image.screened[0] if image is not None else None,
         advice=advice,
-        image_sha256=image_sha256,
+        brought=(*sources, *(file for file, _ in references)),
+        references=tuple(frame for _, frame in references),
     )
-
-
-def sha256_of(image: Path) -> str:
-    """The digest of a start image; raises BadMedia where it is gone."""
-    try:
-        with image.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise BadMedia(
-            f"{image} cannot be read any more ({error.strerror}).",
-            option="image",
-            hint="Keep it until the file is made.",
-        ) from error
-
-
-def _start_frame(path: Path, plan: Plan) -> "Frame":
-    from hibari.media import decode
-    from hibari.media.fit import fit
-
-    try:
-        return fit(decode.read_image(path), plan.render.width, plan.render.height)
-    except BadMedia as error:
-        raise BadMedia(error.message, option="image", hint=error.hint) from error
 
 
 def _target(request: GenerationRequest, output: Path | str | None, seed: int) -> Path:

@@ -12,17 +12,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hibari.errors import BadMedia, Held, Refused
+from hibari.errors import Held, Refused
 from hibari.generate.plan import Plan
 from hibari.media.files import placing
-from hibari.media.sniff import sniff
 from hibari.media.suffixes import format_of
+from hibari.produce.brought import thumbnail
 from hibari.produce.door import Door
-from hibari.produce.job import Job, sha256_of
+from hibari.produce.job import Job
 from hibari.produce.progress import Stopwatch
 from hibari.produce.record import Record, request_as_dict
+from hibari.produce.uploads import KEPT_A_SECOND, Statement, Uploads
 from hibari.provenance.credentials.manifest import WATERMARK_ALGORITHM, Origin, Software
-from hibari.provenance.credentials.manifest import Source as SignedSource
 from hibari.provenance.credentials.sign import SignedFile, sign_into
 from hibari.provenance.ids import GenerationId
 from hibari.provenance.ledger import Delivery, Entry, HeldItem, Making, Ruling, Screening, Source
@@ -31,7 +31,6 @@ from hibari.provenance.region import METADATA_MARK, MetadataLabel
 from hibari.safety import Verdict
 from hibari.safety.frames import picked
 from hibari.safety.policy import strictest
-from hibari.safety.uploads import Attestation, AttestationRecord, UploadScreen
 
 if TYPE_CHECKING:
     from hibari.media.fit import Frame
@@ -39,8 +38,6 @@ if TYPE_CHECKING:
     from hibari.provenance.watermark.marker import Marker
 
 MARKED_AT_ONCE = 8  # frames
-KEPT_A_SECOND = 2  # frames, for the fingerprint
-THUMBNAIL = 512  # pixels of their longer side
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +53,7 @@ class Passage:
     """One file on its way through the door. What was held and allowed goes under the id that it waited under.
 
     An allowance opens the request's screens alone: its frames are held or refused like any others. `owner` is whose
-    generation it is; the door's own user where nobody is named.
+    generation it is; the door's own user where nobody is named. `facts` are recorded with the request.
     """
 
     door: Door
@@ -69,8 +66,8 @@ class Passage:
     owner: str | None = None
     replay_of: GenerationId | None = None
     held: Verdict | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
     _kept: "list[Frame]" = field(default_factory=list)
-    _attested: list[AttestationRecord] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.allowance is not None:
@@ -82,29 +79,29 @@ class Passage:
         return self.allowance.item.user if self.allowance else self.owner or self.door.user
 
     def admit(self) -> None:
-        """Screen the prompt, what it keeps away from, and the start image; raises Refused, or Held for a reviewer."""
+        """Screen the prompt, what it keeps away from, and what was brought; raises Refused, or Held for a reviewer."""
         with self.watch("screen"):
             request = self.job.request
             minor = request.consent == "minors"
             prompt = self.door.prompts.screen_request(request.prompt, request.negative, minor_upload=minor)
-            verdicts = [("prompt", prompt)]
-            if request.image is not None:
-                verdicts.append(("upload", self._upload(request.image)))
-            for stage, verdict in verdicts:
-                self._take(stage, verdict)
-            held = [(stage, verdict) for stage, verdict in verdicts if verdict.action == "hold"]
+            verdicts = [("prompt", "prompt", prompt)]
+            verdicts += [("upload", option, verdict) for option, verdict in self.uploads.verdicts()]
+            for stage, option, verdict in verdicts:
+                self._take(stage, verdict, option)
+            held = [each for each in verdicts if each[2].action == "hold"]
             if held and self.allowance is None:
-                self._queue(held[0][0], _together([verdict for _, verdict in held]))
+                stage, option, _ = held[0]
+                self._queue(stage, option, _together([verdict for _, _, verdict in held]))
 
     def frames(self, delivered: "Iterator[Frame]") -> "Iterator[Frame]":
         """The frames as they go into the file: screened, kept for their fingerprint, labelled and marked."""
         plan = self.job.plan
-        screened, batch = set(picked(len(plan.picks), plan.fps)), []
+        screened, batch = set(picked(plan.frames, plan.fps)), []
         for index, frame in enumerate(delivered):
             if index in screened:
                 self._look(frame)
             if index >= round(len(self._kept) * plan.fps / KEPT_A_SECOND):
-                self._kept.append(_thumbnail(frame))
+                self._kept.append(thumbnail(frame))
             if self.door.label is not None:
                 frame = self.door.label.draw(frame)  # noqa: PLW2901  # what follows sees the label too
             batch.append(frame)
@@ -117,7 +114,7 @@ class Passage:
     def hand_over(self, record: Record) -> Record:
         """The record, once the file stands; raises Held where it waits for a reviewer."""
         if self.held is not None:
-            raise self._waiting("frames", self.held)
+            raise self._waiting("prompt", self.held)
         return record
 
     def release(self, unsigned: Path, partial: Path, making: Making) -> Record:
@@ -170,41 +167,17 @@ class Passage:
         with self.watch("screen"):
             verdict = self.door.frames.screen(frame[None])
             if verdict.action == "refuse":
-                self._take("frames", verdict)
+                self._take("frames", verdict, "prompt")
             if verdict.action == "hold":
                 self.held = verdict if self.held is None else strictest([self.held, verdict])
 
-    def _upload(self, image: Path) -> Verdict:
-        frame = self.job.start_frame
-        assert frame is not None, "a job with an image has its start frame"
-        screen = UploadScreen(self.door.prompts.policy, self.door.frames, self._attested.append, faces=self.door.faces)
-        return screen.screen(frame[None], self._image_sha256(image), self._attestation())
-
-    def _attestation(self) -> Attestation | None:
-        """What was stated about the start image: what is made again or later rests on the first statement."""
-        about = self.job.request.consent
-        if about is None:
-            return None
-        if self.replay_of is not None:
-            return self._first_attestation(self.replay_of, about)
+    @cached_property
+    def uploads(self) -> Uploads:
+        """What was brought with the request. What is made again or later rests on the first statement about it."""
         at = self.started if self.allowance is None else self.allowance.item.created_at
-        return Attestation(about=about, user=self.user, at=at)
-
-    def _first_attestation(self, first: GenerationId, about: str) -> Attestation:
-        entry = self.door.ledger.find(first)
-        kept = entry.sources[0].consent if entry is not None and entry.sources else None
-        if kept is None:
-            raise Refused(
-                f"what was stated about the start image of {first} is not on record any more.", option="image"
-            )
-        return Attestation(about=about, user=kept["user"], at=datetime.fromisoformat(kept["at"]))
-
-    def _image_sha256(self, image: Path) -> str:
-        """The start image's digest; raises BadMedia where it is no longer the file that was looked at."""
-        digest = sha256_of(image)
-        if digest != self.job.image_sha256:
-            raise BadMedia(f"{image} was changed while it was used.", option="image", hint="Start again.")
-        return digest
+        about = self.job.request.consent
+        statement = Statement(about=about, user=self.user, at=at, first=self.replay_of)
+        return Uploads(self.door, self.job.brought, statement)
 
     def _marked(self, batch: "list[Frame]") -> "Iterator[Frame]":
         import numpy as np
@@ -213,22 +186,22 @@ class Passage:
             marked = self._marker.mark(np.stack(batch))
         yield from marked
 
-    def _take(self, stage: str, verdict: Verdict) -> None:
+    def _take(self, stage: str, verdict: Verdict, option: str) -> None:
         """Note a verdict; raises Refused for one that refuses, which is recorded too."""
         self.screenings.append(_screening(stage, verdict))
         if verdict.action == "refuse":
             self.door.ledger.record_refusal(self.id, self.user, self.started, self.screenings, self._ruling)
-            raise Refused(verdict.reason, option=_OPTIONS[stage], hint=verdict.advice)
+            raise Refused(verdict.reason, option=option, hint=verdict.advice)
 
-    def _queue(self, stage: str, verdict: Verdict) -> None:
+    def _queue(self, stage: str, option: str, verdict: Verdict) -> None:
         """Put a request into the review queue and say so; raises Held."""
         self.door.reviews.hold(self._item(stage, verdict, file=None))
-        raise self._waiting(stage, verdict)
+        raise self._waiting(option, verdict)
 
-    def _waiting(self, stage: str, verdict: Verdict) -> Held:
+    def _waiting(self, option: str, verdict: Verdict) -> Held:
         return Held(
             f"{verdict.reason} It waits as {self.id}.",
-            option=_OPTIONS[stage],
+            option=option,
             hint=f"{verdict.advice} Or let a reviewer decide: `hibari review list` shows what waits.",
         )
 
@@ -250,15 +223,15 @@ class Passage:
         return self._item("frames", self.held, file=f"{HELD}/{self.id}{self.job.target.suffix}")
 
     def _request(self) -> dict[str, Any]:
-        return request_as_dict(self.job.request, self.job.plan) | {"output": self.job.target.name}
+        return request_as_dict(self.job.request, self.job.plan) | self.facts | {"output": self.job.target.name}
 
     def _asked(self) -> dict[str, Any]:
         """The request as a reviewer reads it, and as it is made once it is allowed."""
-        job, image = self.job, self.job.request.image
+        job = self.job
         model = job.request.model or job.model.name
         return self._request() | {
             "model": str(Path(model).expanduser().absolute()) if "/" in model else model,
-            "image_sha256": self._image_sha256(image) if image is not None else None,
+            "sources_sha256": self.uploads.digests(),
             "replay_of": str(self.replay_of) if self.replay_of else None,
         }
 
@@ -268,18 +241,14 @@ class Passage:
 
     def _origin(self) -> Origin:
         plan: Plan = self.job.plan
-        image = self.job.request.image
-        sources: tuple[SignedSource, ...] = ()
-        if image is not None:
-            sources = (SignedSource(content=image, mime=_mime(image), relationship="inputTo", title="start image"),)
         return Origin(
             id=self.id,
             created_at=self.started,
-            action="created",
+            action="edited" if self.job.clip is not None else "created",
             software=Software(name="Hibari", version=version("hibari")),
             model=self.job.model.name,
             revision=self.job.model.revision,
-            sources=sources,
+            sources=self.uploads.signed(),
             watermark=WATERMARK_ALGORITHM,
             seconds=plan.seconds,
             marks=self._marks(),
@@ -311,7 +280,7 @@ class Passage:
                 width=plan.delivered.width,
                 height=plan.delivered.height,
                 fps=float(plan.fps) if plan.seconds else 0.0,
-                frames=len(plan.picks),
+                frames=plan.frames,
             ),
             watermark_key=self.door.keys.current().name,
             manifest=signed.manifest,
@@ -323,32 +292,12 @@ class Passage:
         )
 
     def _sources(self) -> tuple[Source, ...]:
-        image = self.job.request.image
-        if image is None:
-            return ()
-        consent = self._attested[0].as_dict() if self._attested else None
-        digest = self._image_sha256(image)
-        ours = self.door.ledger.find_file(digest)
-        source = Source(
-            sha256=digest,
-            relationship="inputTo",
-            mime=_mime(image),
-            title="start image",
-            own_id=ours.id if ours is not None else None,
-            consent=consent,
-        )
-        return (source,)
+        return self.uploads.recorded()
 
     def _hashes(self) -> "list[FrameHash]":
         from hibari.provenance.fingerprint import hashes_of, leave_out_sources
 
-        hashes = hashes_of(self._kept, KEPT_A_SECOND)
-        if self.job.start_frame is None:
-            return hashes
-        return leave_out_sources(hashes, hashes_of([self.job.start_frame], KEPT_A_SECOND))
-
-
-_OPTIONS = {"prompt": "prompt", "upload": "image", "frames": "prompt"}
+        return leave_out_sources(hashes_of(self._kept, KEPT_A_SECOND), self.uploads.hashes())
 
 
 def _screening(stage: str, verdict: Verdict) -> Screening:
@@ -364,19 +313,6 @@ def _together(held: list[Verdict]) -> Verdict:
     return replace(held[0], categories=categories, reason=reason, advice=advice)
 
 
-def _mime(image: Path) -> str:
-    return sniff(image) or "application/octet-stream"
-
-
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _thumbnail(frame: "Frame") -> "Frame":
-    import numpy as np
-    from PIL import Image
-
-    picture = Image.fromarray(frame)
-    picture.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
-    return np.asarray(picture)

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from hibari.provenance.ledger import Making
 
 
+CLIP_FROM, KEPT_LATENTS = "clip_from", "kept latents"  # in the request that is kept: as what its clip was known
+
+
 @dataclass(frozen=True, kw_only=True)
 class Record:
     """What was made, how, and how to make it again. Digests are of latents and of frames before marking."""
@@ -35,10 +38,11 @@ class Record:
             "id": str(self.id),
             "path": str(self.path),
             **request_as_dict(self.request, plan),
+            "seconds": plan.seconds,
             "model": self.model,
             "revision": self.revision,
             "render_size": f"{plan.render.width}x{plan.render.height}",
-            "frames": len(plan.picks),
+            "frames": plan.frames,
             "solver": plan.solver,
             **vars(self.making),
             "file_sha256": self.file_sha256,
@@ -54,10 +58,13 @@ def request_as_dict(request: GenerationRequest, plan: Plan) -> dict[str, Any]:
         "prompt": request.prompt,
         "negative": request.negative,
         "image": str(request.image.absolute()) if request.image else None,
+        "video": str(request.video.absolute()) if request.video else None,
+        "extend": request.extend,
+        "references": [str(path.absolute()) for path in request.references],
         "consent": request.consent,
-        "strength": request.strength,
+        "strength": plan.source.level if plan.source is not None and not request.extend else request.strength,
         "size": str(plan.delivered),
-        "seconds": plan.seconds,
+        "seconds": plan.made_seconds,
         "fps": plan.fps,
         "seed": plan.seed,
         "steps": plan.steps,

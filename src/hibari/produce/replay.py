@@ -11,17 +11,21 @@ from hibari.provenance.ids import GenerationId
 from hibari.provenance.ledger import Entry, Making
 from hibari.request import GenerationRequest
 
-_KEPT = ("prompt", "negative", "strength", "size", "seconds", "fps", "seed", "steps", "guidance", "image", "consent")
+_KEPT = (
+    *("prompt", "negative", "strength", "size", "seconds", "fps", "seed", "steps", "guidance"),
+    *("image", "video", "extend", "references", "consent"),
+)
 
 COMPONENTS = "components"  # in the request that is kept of a sheet: the generations that it shows
 
 
 @dataclass(frozen=True, kw_only=True)
 class Replayed:
-    """The new record, and how the first was made."""
+    """The new record, and how the first was made: `from_latents` where its clip came as the latents kept of it."""
 
     record: Record
     making: Making
+    from_latents: bool = False
 
     @property
     def same(self) -> bool:
@@ -40,6 +44,8 @@ class Replayed:
             for name in ("device", "dtype", "threads")
             if getattr(then, name) != getattr(now, name)
         ]
+        if self.from_latents:
+            differing.append("its clip was known by latents that were kept then, and is encoded now")
         return ", ".join(differing) or "the machine or its libraries differ"
 
 
@@ -50,17 +56,25 @@ def request_of(entry: Entry) -> GenerationRequest:
     if COMPONENTS in entry.request:
         shown = ", ".join(entry.request[COMPONENTS])
         raise InvalidRequest(f"{entry.id} is a sheet, which is not replayed.", option="id", hint=f"It shows {shown}.")
-    image_sha256 = entry.sources[0].sha256 if entry.sources else None
-    return asked_again(entry.id, entry.request, entry.model, image_sha256)
+    return asked_again(entry.id, entry.request, entry.model, [source.sha256 for source in entry.sources])
 
 
 def asked_again(
-    id: GenerationId, values: dict[str, Any], model: str | None, image_sha256: str | None
+    id: GenerationId, values: dict[str, Any], model: str | None, sources_sha256: list[str]
 ) -> GenerationRequest:
-    """A request as it was kept; raises InvalidRequest where its start image is gone or another by now."""
-    kept = {name: values[name] for name in _KEPT if values[name] is not None}
-    if "image" in kept:
-        image = Path(kept["image"])
-        if not image.is_file() or hashlib.sha256(image.read_bytes()).hexdigest() != image_sha256:
-            raise InvalidRequest(f"the start image of {id} is gone or another: {image}.", option="id")
-    return GenerationRequest(**kept, model=model)
+    """A request as it was kept; raises InvalidRequest where one of its files is gone or another by now."""
+    # What an earlier release kept has fewer names.
+    kept = {name: values[name] for name in _KEPT if values.get(name) is not None}
+    request = GenerationRequest(**kept, model=model)
+    if len(request.sources) != len(sources_sha256):
+        raise InvalidRequest(f"the files that {id} started from are not on record any more.", option="id")
+    for path, digest in zip(request.sources, sources_sha256, strict=True):
+        if not path.is_file() or _sha256(path) != digest:
+            named = "start image" if path == request.image else "clip" if path == request.video else "reference"
+            raise InvalidRequest(f"the {named} of {id} is gone or another: {path}.", option="id")
+    return request
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -154,11 +154,11 @@ def permission(user: str, owner: str, reviewers: tuple[str, ...]) -> Permission:
 
 
 def request_of(item: HeldItem, settings: Settings) -> GenerationRequest:
-    """The request that an item holds; raises InvalidRequest where its start image is gone or another by now."""
+    """The request that an item holds; raises InvalidRequest where one of its files is gone or another by now."""
     model: Any = item.request["model"]
     if catalog.find(settings.model, settings).name == model:
         model = None  # the model of the settings, which may lie in a folder that no name leads to
-    return asked_again(item.id, item.request, model, item.request["image_sha256"])
+    return asked_again(item.id, item.request, model, item.request["sources_sha256"])
 
 
 def replay_of(item: HeldItem) -> GenerationId | None:

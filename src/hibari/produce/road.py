@@ -4,6 +4,8 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -14,13 +16,16 @@ from hibari.errors import Cancelled, InvalidRequest
 from hibari.media.files import beside, check_writable
 from hibari.media.suffixes import format_of
 from hibari.produce.job import Job, prepare
+from hibari.produce.latents import Kept, digest_of, keeping
 from hibari.produce.progress import OnProgress, Progress, Stopwatch
-from hibari.produce.record import Record
+from hibari.produce.record import CLIP_FROM, KEPT_LATENTS, Record
 from hibari.provenance.ids import GenerationId
 from hibari.request import GenerationRequest
 
 if TYPE_CHECKING:
     # Even numpy waits until there are pixels: a refusal should come at once.
+    from torch import Tensor
+
     from hibari.generate.generator import Generator
     from hibari.media.fit import Frame
     from hibari.produce.door import Door
@@ -107,7 +112,9 @@ class Hibari:
                 hint="Install that revision.",
             )
         record = self._produce(job, _Orders(on_progress=on_progress, user=user, replay_of=id))
-        return Replayed(record=record, making=entry.making)
+        assert entry.request is not None, "request_of has read it"
+        from_latents = entry.request.get(CLIP_FROM) == KEPT_LATENTS
+        return Replayed(record=record, making=entry.making, from_latents=from_latents)
 
     def make_allowed(
         self, allowance: "Allowance", *, output: Path | str, on_progress: OnProgress | None = None
@@ -166,9 +173,9 @@ class _Production:
     watch: Stopwatch
     orders: _Orders
     digest: Any = field(default_factory=hashlib.sha256)
+    earlier: int = 0  # rendered frames by which what is new begins before the plan has it
 
     def run(self, generator_of: Callable[[catalog.Model], "Generator"]) -> Record:
-        from hibari.produce import latents
         from hibari.provenance.ledger import Making
 
         job, plan, passage = self.job, self.job.plan, self.passage
@@ -185,49 +192,73 @@ class _Production:
 
         def making() -> Making:
             self._tell("sign", 0, 1)
-            keep(latent)
+            keep(self._kept(latent))
             return Making(
                 device=str(generator.device),
                 dtype=str(generator.dtype).removeprefix("torch."),
                 threads=generator.num_threads,
-                latents_sha256=latents.digest_of(latent),
+                latents_sha256=digest_of(latent),
                 frames_sha256=self.digest.hexdigest(),
             )
 
-        with latents.kept(self.orders.keep) as keep:
+        with keeping(self.orders.keep) as keep:
             record = deliver(passage, self._delivered(generator.decode(latent)), making)
             self._tell("sign", 1, 1)
             return passage.hand_over(record)
 
-    def _make_latent(self, generator: "Generator") -> "Any":
-        from hibari.generate.conditions import KnownFrames
+    def _make_latent(self, generator: "Generator") -> "Tensor":
         from hibari.generate.generator import Prompt
+        from hibari.produce.known import known_of
 
-        job, plan = self.job, self.job.plan
-        conditions = []
-        if job.start_frame is not None:
-            known = generator.encode_picture(job.start_frame)
-            conditions.append(KnownFrames(known, level=job.request.strength or 0.0))
+        job, plan, passage = self.job, self.job.plan, self.passage
+        known = known_of(job, generator, passage.uploads.clip)
+        if job.clip is not None:
+            passage.facts[CLIP_FROM] = KEPT_LATENTS if known.kept else "frames"
+        self.earlier = known.earlier
         prompt = Prompt(job.request.prompt, job.request.negative)
-        return generator.make_latent(plan, prompt, conditions, lambda done: self._tell("denoise", done, plan.steps))
+        tell = partial(self._tell, "denoise", total=plan.steps)
+        return generator.make_latent(plan, prompt, known.conditions, tell)
+
+    def _kept(self, latent: "Tensor") -> Kept:
+        """The latents as they are kept: the plan says where they begin, and how far they go beyond the file."""
+        plan, rate = self.job.plan, self.job.model.card.fps
+        after = plan.picks[0] - self.earlier + len(plan.picks) * rate // plan.fps
+        whole = plan.source is None or not plan.source.kept
+        return Kept(latent_CTHW=latent, beyond=plan.render.frames - after, whole=whole)
 
     def _delivered(self, rendered: Iterator["Frame"]) -> Iterator["Frame"]:
-        """The frames of the file before any mark, in order: picked, and brought to the delivered size."""
+        """The frames of the file before any mark, in order, at the delivered size: a clip's own, and those made."""
         from hibari.media.fit import fit
 
-        plan, done = self.job.plan, 0
-        times_shown = Counter(plan.picks)
-        for index in range(plan.picks[-1] + 1):
+        plan, clip = self.job.plan, self.job.clip
+        frames = self._picked(rendered)
+        if plan.source is not None and plan.source.kept:
+            assert clip is not None
+            frames = chain(self._timed(clip.frames(plan.source.kept)), frames)
+        for done, frame in enumerate(frames, 1):
             with self.watch("decode"):
-                frame = next(rendered)
-                if not times_shown[index]:
-                    continue
-                frame = fit(frame, *plan.delivered)
-            for _ in range(times_shown[index]):
-                self.digest.update(frame.tobytes())
-                done += 1
-                self._tell("frames", done, len(plan.picks))
+                fitted = fit(frame, *plan.delivered)
+            self.digest.update(fitted.tobytes())
+            self._tell("frames", done, plan.frames)
+            yield fitted
+
+    def _picked(self, rendered: Iterator["Frame"]) -> Iterator["Frame"]:
+        """The rendered frames that are delivered, as often as each is shown."""
+        shown = Counter(pick - self.earlier for pick in self.job.plan.picks)
+        timed = self._timed(rendered)
+        for index in range(max(shown) + 1):
+            frame = next(timed, None)
+            assert frame is not None, "a latent holds what its plan says"
+            for _ in range(shown[index]):
                 yield frame
+
+    def _timed(self, frames: Iterator["Frame"]) -> Iterator["Frame"]:
+        while True:
+            with self.watch("decode"):
+                frame = next(frames, None)
+            if frame is None:
+                return
+            yield frame
 
     def _tell(self, stage: str, done: int, total: int) -> None:
         if self.orders.cancel is not None and self.orders.cancel.is_set():

@@ -25,7 +25,7 @@ from hibari.produce.road import Hibari, deliver
 from hibari.provenance.credentials.manifest import Origin
 from hibari.provenance.credentials.manifest import Source as SignedSource
 from hibari.provenance.ledger import Entry, Making, Source
-from hibari.request import Size
+from hibari.request import GenerationRequest, Size
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -33,17 +33,25 @@ if TYPE_CHECKING:
 TITLE = "clip on the sheet"
 
 
-def publish_sheet(hibari: Hibari, picture: "Image.Image", components: Sequence[Record], output: Path | str) -> Record:
+def publish_sheet(
+    hibari: Hibari,
+    picture: "Image.Image",
+    components: Sequence[Record],
+    output: Path | str,
+    *,
+    user: str | None = None,
+) -> Record:
     """Deliver a picture of `components`, whose files are still as they left; raises as `Hibari.generate` does.
 
-    All are recorded here and of one model. The record's request is the first component's, with the prompts of all.
+    It is `user`'s, the settings' own by default. All components are recorded here and of one model. The record's
+    request is the first component's, with the prompts of all.
     """
     import numpy as np
 
     frame = np.asarray(picture.convert("RGB"))
     entries = [_delivered(hibari, each) for each in components]
     job = _job(hibari.settings, components, Size(picture.width, picture.height), check_sheet_target(output))
-    passage = _SheetPassage(door=hibari.door, job=job, watch=Stopwatch(), components=tuple(components))
+    passage = _SheetPassage(door=hibari.door, job=job, watch=Stopwatch(), owner=user, components=tuple(components))
     latents = "".join(entry.making.latents_sha256 for entry in entries)
     making = replace(
         entries[0].making,
@@ -128,9 +136,11 @@ def _job(settings: Settings, components: Sequence[Record], size: Size, target: P
         )
     prompts = "; ".join(dict.fromkeys(each.request.prompt for each in components))
     return Job(
-        request=replace(first.request, prompt=prompts, image=None, strength=None, consent=None, seconds=0, size=None),
+        request=GenerationRequest(
+            prompt=prompts, negative=first.request.negative, model=first.request.model, seconds=0
+        ),
         model=model,
-        plan=replace(first.plan, delivered=size, picks=(0,), notes=()),
+        plan=replace(first.plan, delivered=size, picks=(0,), source=None, notes=()),
         target=target,
         start_frame=None,
         advice="",

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hibari.catalog.card import VERBS
 from hibari.data.clips import Renderer
 from hibari.data.latents import load_parts
 from hibari.errors import TrainingError
@@ -188,6 +189,8 @@ def model_card(revision: str) -> dict[str, object]:
         "max_seconds": 5.0,
         "steps": 20,
         "guidance": 4.0,
+        "verbs": list(VERBS),
+        "references": 1,
     }
 
 

@@ -1,0 +1,59 @@
+"""The pictures that stand for a clip: its thumbnail, and a sheet of its frames. They leave by the door like any sheet.
+
+Both are made of the delivered file, so they show what left here and nothing else.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hibari.produce.brought import USING
+from hibari.produce.record import Record
+from hibari.produce.road import Hibari
+from hibari.produce.sheet import publish_sheet
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+COLUMNS, CELLS = 4, 16
+CELL_WIDTH = 320  # pixels
+
+
+def publish_stills(
+    hibari: Hibari, record: Record, *, thumbnail: Path, spritesheet: Path, user: str | None = None
+) -> tuple[Record, Record]:
+    """Deliver a clip's first frame, and frames of it from first to last in rows of four.
+
+    Raises as `publish_sheet` does. Each is marked, signed and recorded under an id of its own, as `user`'s, with the clip as its component.
+    """
+    from PIL import Image
+
+    wanted = _spread(record.plan.frames)
+    frames = dict(zip(wanted, _frames(record, wanted), strict=True))
+    first = publish_sheet(hibari, frames[0], [record], thumbnail, user=user)
+    columns = min(COLUMNS, len(wanted))
+    width = min(CELL_WIDTH, frames[0].width)
+    height = round(frames[0].height * width / frames[0].width)
+    sheet = Image.new("RGB", (columns * width, -(-len(wanted) // columns) * height))
+    for place, index in enumerate(wanted):
+        cell = frames[index].resize((width, height), Image.Resampling.BOX)
+        sheet.paste(cell, (place % columns * width, place // columns * height))
+    return first, publish_sheet(hibari, sheet, [record], spritesheet, user=user)
+
+
+def _spread(count: int) -> list[int]:
+    """At most CELLS of so many frames, evenly, the first and the last among them."""
+    cells = min(CELLS, count)
+    return sorted({place * (count - 1) // max(1, cells - 1) for place in range(cells)})
+
+
+def _frames(record: Record, indices: list[int]) -> "Iterator[Image.Image]":
+    from PIL import Image
+
+    from hibari.media import decode
+
+    wanted = set(indices)
+    with decode.reading(record.path, record.plan.frames, USING) as (_, frames):
+        for index, frame in enumerate(frames):
+            if index in wanted:
+                yield Image.fromarray(frame)
