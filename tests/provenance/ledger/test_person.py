@@ -7,16 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Table, insert, select
 
 from hibari.provenance.fingerprint import FingerprintIndex
 from hibari.provenance.ids import GenerationId
 from hibari.provenance.ledger import Ledger, Reviews, Ruling, Screening, Source
+from hibari.provenance.ledger.service_data import SECRETS
 from hibari.store import Store, tables
+from hibari.store.pseudonyms import pseudonym
 from ledger_entries import digest, entry, frame_hash, held_item
 
 ANNS = {"prompt": "a lark of ann climbs", "file name": "anns garden.png", "consent": '"by": "ann"', "held": "of ann is"}
 ELSEWHERE = {"user_name", "generation_id", "position"}  # columns that an export does not repeat in each part
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
 ONLY_INSIDE = {"fingerprint_state"}
 
 
@@ -32,8 +35,42 @@ def full(store: Store) -> Ledger:
     reviews.decide(GenerationId(5), Ruling(decision="refused", reviewer="ann", note="no"))
     refused = Screening(stage="prompt", action="refuse", categories={"hate": 0.9}, reason="a rule")
     for number, user in ((6, "ann"), (7, "bob")):
-        ledger.record_refusal(GenerationId(number), user, datetime(2026, 11, 22, tzinfo=UTC), [refused])
+        ledger.record_refusal(GenerationId(number), user, NOW, [refused])
+    for user in ("ann", "bob"):
+        serve(store, user)
     return ledger
+
+
+def serve(store: Store, user: str) -> None:
+    """Let the service have something of a user's in each of its tables."""
+    at, own = {"created_at": NOW}, {"user_name": user}
+    asked = {"verb": "create", "model": "tiny", "size": "96x64", "seconds": "4", "status": "completed", "progress": 100}
+    asked |= {"prompt": f"a lark of {user}'s", "request": {"prompt": f"a lark of {user}'s"}, "priority": 0, "cost": 1.0}
+    asked |= {"attempt": 1, "crashes": 0, "generation_id": 1, "files": {"video": f"video_{user}/video.mp4"}}
+    line = {"at": NOW, "action": "video.delete", "allowed": True, "reason": "the owner's"}
+    line |= {"previous": digest(""), "digest": digest(user)}
+    number = {"ann": 1, "bob": 2}[user]
+    key = {"id": f"key_{number}", "sha256": digest(f"key of {user}"), "hint": "wxyz"}
+    clip = {"id": f"char_{number}", "name": f"{user}'s face", "file": f"char_{user}/clip.mp4", "consent": {"by": user}}
+    endpoint = {"id": f"we_{number}", "name": user, "url": f"https://{user}.test", "event_types": []}
+    event = {"id": f"evt_{number}", "endpoint_id": f"we_{number}", "body": f"to {user}", "attempts": 0}
+    idempotent = {"key": f"{user}'s", "request_sha256": digest(user), "video_id": f"video_{number}"}
+    account = {"name": user, "role": "creator", "subject": f"https://idp.test {user}", "priority": 0}
+    rows: list[tuple[Table, dict[str, Any]]] = [
+        (tables.users, account | at),
+        (tables.api_keys, key | own | at),
+        (tables.videos, asked | {"id": f"video_{number}"} | own | at),
+        (tables.idempotency, idempotent | own | at),
+        (tables.usage, own | {"day": "2026-11-22", "seconds": 4.0}),
+        (tables.characters, clip | own | at),
+        (tables.webhook_endpoints, endpoint | {"secret": f"whsec_{user}"} | own | at),
+        (tables.webhook_events, event | at),
+        (tables.audit, line | {"sequence": number, "actor": user, "resource": f"video/video_{number}"}),
+        (tables.audit, line | {"sequence": number + 2, "actor": f"local:{user}", "resource": f"user/{user}"}),
+    ]
+    with store.writing() as connection:
+        for table, row in rows:
+            connection.execute(insert(table).values(row))
 
 
 def dump(store: Store) -> dict[str, list[dict[str, Any]]]:
@@ -62,10 +99,15 @@ def test_an_export_is_one_document_of_everything(full: Ledger) -> None:
     assert [each["reason"] for each in document["refusals"]] == ["a rule"]
     assert [each["file"] for each in document["held_items"]] == ["held/4.mp4"]
     assert [(each["id"], each["state"]) for each in document["decisions"]] == [("hbr_0000000005", "refused")]
+    kept = document["service"]
+    assert {name: len(part) for name, part in kept.items()} == dict.fromkeys(kept, 1) | {"audit": 2}
+    assert kept["videos"][0]["prompt"] == "a lark of ann's" and kept["characters"][0]["consent"] == {"by": "ann"}
+    assert digest("key of ann") not in text and "whsec_ann" not in text, "what opens doors is no word about her"
     named = keys_of(document) | {"data", "width", "height"}  # "manifest" and "size" there
     for table in tables.METADATA.sorted_tables:
         if table.name not in ONLY_INSIDE:
-            assert set(table.columns.keys()) - ELSEWHERE <= named, table.name
+            hidden = {column for name, column in SECRETS if name == table.name}
+            assert set(table.columns.keys()) - ELSEWHERE - hidden <= named, table.name
 
 
 def test_an_erasure_takes_what_names_the_person_and_leaves_what_verifies(full: Ledger, store: Store) -> None:
@@ -76,6 +118,7 @@ def test_an_erasure_takes_what_names_the_person_and_leaves_what_verifies(full: L
     assert done.repeated == (GenerationId(3),), "a replay repeats what she asked for"
     assert (done.held_items, done.screenings, done.fingerprints) == (1, 5, 3)
     assert done.files == ("held/4.mp4",)
+    assert (done.videos, done.blobs) == (1, ("video_ann/video.mp4", "char_ann/clip.mp4"))
     for number in (1, 4):
         was, now = before[number], full.find(GenerationId(number))
         assert was is not None and now is not None and now.erased_at is not None
@@ -85,7 +128,11 @@ def test_an_erasure_takes_what_names_the_person_and_leaves_what_verifies(full: L
         assert now.state == ("delivered" if number == 1 else "refused"), "what was held never leaves"
     assert full.replays_of(GenerationId(1)) == (GenerationId(3),)
     assert len(full.issued_ids()) == 4
-    assert "ann" not in json.dumps(dump(store), default=repr)
+    left = dump(store)
+    assert "ann" not in json.dumps(left, default=repr)
+    rows = {row["sequence"]: (row["actor"], row["resource"]) for row in left["audit"]}
+    assert rows[1] == (pseudonym("ann"), "video/video_1") and rows[2] == ("bob", "video/video_2")
+    assert rows[3] == (pseudonym("local:ann"), "user/" + pseudonym("ann")), "the log keeps what was done"
     after = full.export("bob")
     replay = next(each for each in after["generations"] if each["id"] == "hbr_0000000003")
     assert (replay["user"], replay["request"], replay["seed"], replay["screenings"]) == ("bob", None, None, [])
@@ -93,7 +140,9 @@ def test_an_erasure_takes_what_names_the_person_and_leaves_what_verifies(full: L
         document["exported_at"] = ""
         document["generations"] = [each for each in document["generations"] if each["id"] != replay["id"]]
     assert after == bobs, "what is his own stays"
-    assert not any(part for name, part in full.export("ann").items() if name not in ("user", "exported_at"))
+    nothing = full.export("ann")
+    assert not any(nothing.pop("service").values())
+    assert not any(part for name, part in nothing.items() if name not in ("user", "exported_at"))
     again = full.erase("ann")
     assert again.generations == () and again.fingerprints == 0
 
