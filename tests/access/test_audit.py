@@ -1,4 +1,4 @@
-"""The audit log shows every tampering with what is in it. About 2 seconds."""
+"""The audit log shows every tampering with what is in it. About 3 seconds."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
