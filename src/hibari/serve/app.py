@@ -112,7 +112,7 @@ class Outermost:
                 headers = [*message["headers"], (b"x-request-id", id.encode()), *_HEADERS]
                 if not any(name == b"cache-control" for name, _ in headers):
                     headers.append(_NO_STORE)
-                message = message | {"headers": headers}
+                message = {**message, "headers": headers}
                 self._count(scope, status, time.perf_counter() - started)
             await send(message)
 

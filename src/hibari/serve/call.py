@@ -1,5 +1,6 @@
 """One request on its way: who asks, through which operation, of which service. Handlers get this and nothing else."""
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from hibari.serve.service import Service
 
 _ROOM_FOR_THE_REST = 2 << 20  # bytes of a form beside its file
+_TAIL = 512
+_BOUNDARY = re.compile(r'boundary="?([^";]{1,200})"?', re.IGNORECASE)
 _MAX_PART = 32 << 20  # of text: a data URL has 20 million characters
 AUDITED = ("video.create", "video.delete", "video.extend", "image.create", "character.create", "webhook.manage")
 
@@ -76,13 +79,17 @@ class Call:
         most = uploads.max_bytes + _ROOM_FOR_THE_REST
         if int(self.request.headers.get("content-length", "0")) > most:
             raise too_large(uploads.max_bytes)
-        request = Request(self.request.scope, _limited(self.request.receive, most, uploads.max_bytes))
+        body = _Body(self.request.receive, most, uploads.max_bytes)
+        request = Request(self.request.scope, body.receive)
         kind = self.request.headers.get("content-type", "").partition(";")[0].strip().lower()
         async with uploads.keeping() as shelf:
             if kind == "application/json" or kind.endswith("+json"):
                 yield json_fields(await request.body()), shelf
             elif kind in ("multipart/form-data", "application/x-www-form-urlencoded") and self.operation.forms:
-                yield await _read_form(request, shelf), shelf
+                fields = await _read_form(request, shelf)
+                if kind == "multipart/form-data" and not body.is_closed(request.headers["content-type"]):
+                    raise ApiError(400, "The form is cut off.", code="invalid_request")
+                yield fields, shelf
             elif not kind and not await request.body():
                 yield Fields({}), shelf
             else:
@@ -90,15 +97,18 @@ class Call:
                 text = f"The body has to be {allowed}, and its content-type has to say so."
                 raise ApiError(415, text, code="unsupported_media_type")
 
-    async def permit(self, owner: str, id: str, action: Action | None = None) -> None:
-        """Raise ApiError where the actor may not do this to that thing; 404 where they may not know of it."""
+    async def permit(self, owner: str, id: str, param: str, action: Action | None = None) -> None:
+        """Raise ApiError where the actor may not do this to that thing; 404 where they may not know of it.
+
+        `param` is what named it.
+        """
         asked = action or self.operation.action
         assert asked is not None
         resource = Resource(kind=self.operation.kind, owner=owner, id=id)
         decision = decide(self.actor, asked, resource)
         if not decision.allowed:
             await self.note(resource, decision, asked)
-            raise not_found(f"No {resource.kind} of this id") if decision.hidden else denied(decision)
+            raise not_found(resource.kind, param) if decision.hidden else denied(decision)
 
     async def note(self, resource: Resource, decision: Decision, action: Action | None = None) -> None:
         """Write a decision into the audit log; raises StoreError."""
@@ -125,16 +135,24 @@ async def _read_form(request: Request, shelf: Shelf) -> Fields:
         return form_fields(items)
 
 
-def _limited(receive: Receive, most: int, told: int) -> Receive:
-    """A body that ends in an error where it is longer than anything that is taken, whatever its header said."""
-    got = 0
+class _Body:
+    """A body as it comes in, which ends in an error where it is longer than anything that is taken, or cut off."""
 
-    async def counted() -> Message:
-        nonlocal got
-        message = await receive()
-        got += len(message.get("body", b""))
-        if got > most:
-            raise too_large(told)
+    def __init__(self, receive: Receive, most: int, told: int) -> None:
+        self._receive, self._most, self._told = receive, most, told
+        self._got, self._tail = 0, b""
+
+    async def receive(self) -> Message:
+        """The next message; raises ApiError where it is too much, whatever the header said."""
+        message = await self._receive()
+        part = message.get("body", b"")
+        self._got += len(part)
+        if self._got > self._most:
+            raise too_large(self._told)
+        self._tail = (self._tail + part)[-_TAIL:]
         return message
 
-    return counted
+    def is_closed(self, content_type: str) -> bool:
+        """Whether a multipart body had its last boundary; the parser takes one without it for whole."""
+        found = _BOUNDARY.search(content_type)
+        return found is not None and self._tail.rstrip().endswith(f"--{found[1]}--".encode("latin-1"))

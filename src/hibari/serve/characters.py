@@ -98,8 +98,8 @@ async def get_character(call: Call) -> Response:
     id = call.path("character_id")
     row = await to_thread.run_sync(call.service.characters.find, id) if CHARACTER_ID.fullmatch(id) else None
     if row is None:
-        raise not_found("No character of this id", "character_id")
-    await call.permit(row.user_name, row.id)
+        raise not_found("character", "character_id")
+    await call.permit(row.user_name, row.id, "character_id")
     return JSONResponse(_shown(row))
 
 

@@ -60,9 +60,9 @@ def missing(param: str) -> ApiError:
     return ApiError(400, f"Missing required parameter: '{param}'.", code="missing_required_parameter", param=param)
 
 
-def not_found(what: str, param: str | None = None) -> ApiError:
+def not_found(kind: str, param: str) -> ApiError:
     """What is not there, or is somebody else's: both look the same from outside."""
-    return ApiError(404, f"{what} was not found.", code="not_found", param=param)
+    return ApiError(404, f"No {kind.replace('_', ' ')} of this id was found.", code="not_found", param=param)
 
 
 def too_many(message: str, code: str, after_s: float) -> ApiError:

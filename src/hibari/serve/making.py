@@ -109,10 +109,11 @@ async def _characters(call: Call, fields: Fields) -> tuple[CharacterUse, ...]:
     if not isinstance(given, list):
         raise wrong
     ids = [one.get("id") if isinstance(one, dict) and one.keys() == {"id"} else one for one in given]
-    if not all(isinstance(id, str) for id in ids):
+    names = [id for id in ids if isinstance(id, str)]
+    if len(names) != len(given):
         raise wrong
-    found = await to_thread.run_sync(call.service.characters.used, call.actor.user, ids)
-    if len(found) != len(ids):
+    found = await to_thread.run_sync(call.service.characters.used, call.actor.user, names)
+    if len(found) != len(names):
         raise invalid("characters", "No character of yours has one of these ids.", "not_found")
     return found
 

@@ -3,6 +3,7 @@
 import secrets
 import time
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
@@ -45,7 +46,8 @@ async def create_moderation(call: Call) -> Response:
 
 async def _message(call: Call, parts: list[Any], shelf: Shelf) -> Moderation:
     """One message in several parts, texts and pictures: one result for all of it."""
-    texts, images = [], []
+    texts: list[str] = []
+    images: list[Path] = []
     for part in parts:
         kind = part.get("type") if isinstance(part, dict) else None
         if kind == "text" and isinstance(part.get("text"), str):

@@ -61,7 +61,7 @@ async def delete_video(call: Call) -> Response:
     job = await find(call, call.path("video_id"))
     removed = await to_thread.run_sync(call.service.queue.remove, job.id)
     if removed is None:
-        raise not_found("No video of this id", "video_id")
+        raise not_found("video", "video_id")
     await to_thread.run_sync(drop_files, call, removed)
     await call.done(job.id)
     return JSONResponse({"id": job.id, "object": "video.deleted", "deleted": True})
@@ -105,14 +105,14 @@ async def find(call: Call, id: str) -> Job:
     """The job of an id, where the caller may do with it what they came for; raises ApiError."""
     service = call.service
     if not VIDEO_ID.fullmatch(id):
-        raise not_found("No video of this id", "video_id")
+        raise not_found("video", "video_id")
     if service.lookup is not None:
         job = service.lookup.video(id)
     else:
         job = await to_thread.run_sync(service.queue.find, id)
     if job is None:
-        raise not_found("No video of this id", "video_id")
-    await call.permit(job.user, job.id)
+        raise not_found("video", "video_id")
+    await call.permit(job.user, job.id, "video_id")
     return job
 
 
@@ -173,9 +173,9 @@ async def _source(call: Call, fields: Fields) -> tuple[Source, Attached | None, 
     if not isinstance(given, dict) or given.keys() != {"id"} or not isinstance(given["id"], str):
         raise invalid("video", 'Give a file, or an object with an id: {"id": "video_..."}.', "invalid_type")
     if not VIDEO_ID.fullmatch(given["id"]):
-        raise not_found("No video of this id", "video")
+        raise not_found("video", "video")
     job = await to_thread.run_sync(call.service.queue.find, given["id"])
     if job is None:
-        raise not_found("No video of this id", "video")
-    await call.permit(job.user, job.id, "video.extend")
+        raise not_found("video", "video")
+    await call.permit(job.user, job.id, "video", "video.extend")
     return finished(job, "video"), None, job

@@ -58,7 +58,7 @@ async def delete_webhook_endpoint(call: Call) -> Response:
     """Delete an endpoint; what was still to be told there is not told."""
     id = _id(call)
     if not await to_thread.run_sync(call.service.webhooks.delete, call.actor.user, id):
-        raise not_found("No webhook endpoint of this id", "endpoint_id")
+        raise not_found("webhook_endpoint", "endpoint_id")
     await call.done(id)
     return JSONResponse({"id": id, "object": "webhook_endpoint.deleted", "deleted": True})
 
@@ -71,7 +71,7 @@ async def rotate_webhook_secret(call: Call) -> Response:
     hooks, id = call.service.webhooks, _id(call)
     rotated = await to_thread.run_sync(lambda: hooks.rotate(call.actor.user, id, keep_old=keep))
     if rotated is None:
-        raise not_found("No webhook endpoint of this id", "endpoint_id")
+        raise not_found("webhook_endpoint", "endpoint_id")
     await call.done(id)
     return JSONResponse(_shown(rotated[0]) | {"signing_secret": rotated[1]})
 
@@ -85,7 +85,7 @@ async def test_webhook_endpoint(call: Call) -> Response:
     hooks, id = call.service.webhooks, _id(call)
     delivery = await to_thread.run_sync(lambda: hooks.sample(call.actor.user, id, kind))
     if delivery is None:
-        raise not_found("No webhook endpoint of this id", "endpoint_id")
+        raise not_found("webhook_endpoint", "endpoint_id")
     try:
         status = await to_thread.run_sync(call.service.outbox.send, delivery)
     except BadMedia as error:
@@ -97,7 +97,7 @@ async def test_webhook_endpoint(call: Call) -> Response:
 def _id(call: Call) -> str:
     id = call.path("endpoint_id")
     if not ENDPOINT_ID.fullmatch(id):
-        raise not_found("No webhook endpoint of this id", "endpoint_id")
+        raise not_found("webhook_endpoint", "endpoint_id")
     return id
 
 
@@ -116,7 +116,7 @@ def _none_after(call: Call) -> None:
 
 def _there(endpoint: Endpoint | None) -> Endpoint:
     if endpoint is None:
-        raise not_found("No webhook endpoint of this id", "endpoint_id")
+        raise not_found("webhook_endpoint", "endpoint_id")
     return endpoint
 
 
