@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from hibari.access.keys import Keys
-from hibari.config import Settings
+from hibari.access import Audit, Keys
+from hibari.config import ServiceSettings, Settings
 from hibari.errors import InvalidRequest
 from hibari.provenance.places import ledger_url
 from hibari.serve.journal import JsonLines
@@ -81,6 +81,7 @@ def test_the_first_user_is_made_once(tmp_path: Path, capsys: pytest.CaptureFixtu
         assert token is not None and token in capsys.readouterr().err
         actor = Keys(store).authenticate(token)
         assert actor is not None and (actor.user, actor.role) == ("admin", "admin")
+        assert [(entry.actor, entry.action) for entry in Audit(store).list()] == [("admin", "user.manage")]
         assert welcome(store) is None and capsys.readouterr().err == ""
 
 
@@ -101,6 +102,10 @@ def test_what_cannot_be_served_is_said(tmp_path: Path) -> None:
         assert url_of(taken).startswith("http://127.0.0.1:")
     with pytest.raises(InvalidRequest):
         serve(Settings(home=tmp_path), host="127.0.0.1", port=0, workers=-1)
+    with pytest.raises(InvalidRequest) as caught:
+        previews = ServiceSettings(previews="on")
+        serve(Settings(home=tmp_path, service=previews), host="127.0.0.1", port=0, workers=0)
+    assert caught.value.option == "previews"
 
 
 def test_a_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:

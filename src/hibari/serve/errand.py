@@ -165,6 +165,7 @@ class Errand:
                 self.blobs.put(stored[kind], self.folder / name)
         except HibariError as error:
             _LOG.warning("%s cannot be stored: %s", self.job.id, error)
+            self._drop(stored)
             self._insist(lambda: self.queue.crashed(self.job, "The finished files could not be stored."))
             return
         now = datetime.now(UTC)
@@ -179,8 +180,15 @@ class Errand:
             )
         )
         if not is_ours:
-            for blob in stored.values():
+            self._drop(stored)
+
+    def _drop(self, stored: dict[str, str]) -> None:
+        """Take back files that no row names; what cannot be deleted now is the sweeper's."""
+        for blob in stored.values():
+            try:
                 self.blobs.delete(blob)
+            except HibariError as error:
+                _LOG.warning("%s stays for now: %s", blob, error)
 
     def _insist(self, change: Callable[[], bool]) -> bool:
         """Change the row, as long as it takes for the database to be there; False once the job is lost."""

@@ -17,12 +17,12 @@ from threading import Event, Thread
 from types import FrameType
 
 from hibari import machine
-from hibari.access.actors import Users
-from hibari.access.keys import Keys
+from hibari.access import Actor, Audit, Decision, Keys, Resource, Users
 from hibari.config import Settings
 from hibari.errors import InvalidRequest
 from hibari.serve.journal import write_journal
 from hibari.serve.protocol import encode_settings
+from hibari.serve.worker import check_settings
 from hibari.store import Store
 
 ADMIN = "admin"
@@ -39,6 +39,7 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
     """
     if workers < 0:
         raise InvalidRequest(f"{workers} is not allowed.", option="workers", hint="Give 0 or more.")
+    check_settings(settings)
     write_journal()
     settings.ensure_home()
     with _listening(host, port) as listener:
@@ -84,6 +85,10 @@ def welcome(store: Store) -> str | None:
     users = Users(store)
     if users.list():
         return None
+    first = Decision(allowed=True, reason="the first start of the service: its admin, and a key")
+    Audit(store).write(
+        Actor(user=ADMIN, role="admin"), "user.manage", Resource(kind="user", owner=ADMIN, id=ADMIN), first
+    )
     users.add(ADMIN, "admin")
     token, _ = Keys(store).create(ADMIN)
     say(f"The admin's key, which is shown this once: {token}")

@@ -19,7 +19,7 @@ from types import FrameType
 
 from hibari import catalog
 from hibari.config import Settings
-from hibari.errors import HibariError, StoreError
+from hibari.errors import HibariError, InvalidRequest, StoreError
 from hibari.provenance.places import ledger_url
 from hibari.serve.errand import Errand, Pace
 from hibari.serve.private import private_folder
@@ -39,10 +39,17 @@ def work(settings: Settings, *, stop: Event, models: Collection[str] | None = No
 
     Raises HibariError for what keeps the worker, or its maker, from starting.
     """
+    check_settings(settings)
     settings.ensure_home()
     with Store.open(ledger_url(settings)) as store, private_folder(settings.home / FOLDER) as folder:
         worker = Worker(settings, queue=Queue(store), blobs=open_blobs(settings), folder=folder, pace=pace)
         worker.run(stop, set(catalog.names(settings) if models is None else models))
+
+
+def check_settings(settings: Settings) -> None:
+    """Raise InvalidRequest for a setting that workers cannot honour yet, rather than pass over it."""
+    if settings.service.previews == "on":
+        raise InvalidRequest("previews are not there yet.", option="previews", hint="Leave HIBARI_PREVIEWS off.")
 
 
 class Worker:
