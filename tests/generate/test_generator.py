@@ -13,7 +13,7 @@ from torch import Tensor
 
 from hibari import catalog
 from hibari.config import Settings
-from hibari.generate.conditions import KnownFrames, State
+from hibari.generate.conditions import KnownFrames, References, State
 from hibari.generate.generator import Generator, Prompt, draw_noise
 from hibari.generate.plan import Plan, make_plan
 from hibari.request import GenerationRequest
@@ -87,6 +87,22 @@ def test_a_start_frame_is_kept_and_matters(generator: Generator, plan: Plan) -> 
     assert not torch.equal(half[:, :1], known)
     forgotten = generator.make_latent(plan, PROMPT, [KnownFrames(known, level=1.0)])
     torch.testing.assert_close(forgotten, without)
+
+
+def test_a_clip_is_encoded_in_pieces_as_it_is_whole(generator: Generator) -> None:
+    frames = np.random.default_rng(0).integers(0, 255, (13, 64, 96, 3), dtype=np.uint8)
+    with torch.inference_mode():
+        mean, _ = generator.vae.encode(generator._pixels(frames))
+        whole = generator.vae.normalise(mean)[0]
+    torch.testing.assert_close(generator.encode_clip(iter(frames)), whole, atol=1e-4, rtol=1e-4)
+
+
+def test_a_reference_stands_beside_the_video(generator: Generator, plan: Plan) -> None:
+    picture = np.random.default_rng(0).integers(0, 255, (64, 96, 3), dtype=np.uint8)
+    reference = References(generator.encode_picture(picture))
+    with_reference, without = (generator.make_latent(plan, PROMPT, known) for known in ([reference], []))
+    assert with_reference.shape == without.shape, "it is no frame of the video"
+    assert not torch.equal(with_reference, without)
 
 
 def test_known_positions_inside_a_frame_use_a_level_per_token(generator: Generator, plan: Plan) -> None:

@@ -1,6 +1,7 @@
 """Delivered and rendered: sizes, durations, rates. Under a second, without torch."""
 
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from hibari.catalog import Card, Model
 from hibari.errors import InvalidRequest
 from hibari.generate.plan import Plan, make_plan
+from hibari.generate.sources import ClipShape, SourcePlan
 from hibari.request import GenerationRequest, Size
 from hibari.shapes import Strides
 
@@ -36,6 +38,15 @@ def refused(**fields: Any) -> str:
     with pytest.raises(InvalidRequest) as caught:
         plan(**fields)
     return caught.value.option
+
+
+def over(clip: ClipShape, card: Card = CARD, **fields: Any) -> Plan:
+    request = GenerationRequest(prompt="a fox", video=Path("a.mp4"), **fields)
+    return make_plan(request, replace(MODEL, card=card), 1, clip)
+
+
+def clip_of(frames: int, fps: Fraction | int = 12) -> ClipShape:
+    return ClipShape(frames=frames, fps=Fraction(fps), width=576, height=336)
 
 
 def test_what_a_request_leaves_open_is_the_cards() -> None:
@@ -92,3 +103,52 @@ def test_what_a_model_cannot_do() -> None:
     with pytest.raises(InvalidRequest):
         plan(still_only)
     assert plan(still_only, seconds=0).picks == (0,)
+
+
+def source_of(made: Plan) -> SourcePlan:
+    assert made.source is not None
+    return made.source
+
+
+def test_a_clip_is_redrawn_whole_at_its_own_size() -> None:
+    made = over(clip_of(36))
+    assert (made.frames, made.seconds, made.render.frames, str(made.delivered)) == (36, 3.0, 37, "576x336")
+    assert source_of(made).known == (*range(36), 35) and source_of(made).kept == ()
+    assert source_of(made).level == 0.7 and source_of(over(clip_of(36), strength=0.2)).level == 0.2
+    faster = over(clip_of(90, Fraction(30000, 1001)))
+    assert source_of(faster).known[:4] == (0, 2, 4, 7) and faster.frames == 36
+    part = over(clip_of(100), seconds=1)
+    assert (part.frames, len(source_of(part).known)) == (12, 13)
+
+
+def test_an_extension_keeps_the_clip_and_knows_its_last_second() -> None:
+    made = over(clip_of(36), extend=True, seconds=4)
+    assert (made.frames, made.seconds, made.made_seconds, made.render.frames) == (84, 7.0, 4.0, 61)
+    assert source_of(made).kept == tuple(range(36)) and source_of(made).known == tuple(range(23, 36))
+    assert made.picks == tuple(range(13, 61)), "right after what is known"
+    fuller = over(clip_of(36), extend=True, seconds=5)
+    assert source_of(fuller).known == (35,) and "last frame alone" in fuller.notes[-1]
+    short = over(clip_of(3), extend=True, seconds=1)
+    assert source_of(short).known == (2,) and short.frames == 15
+    faster = over(clip_of(48, 24), extend=True, seconds=0.5)
+    assert (faster.fps, faster.frames) == (24, 60) and source_of(faster).known[-3:] == (42, 44, 46)
+    assert faster.picks[:4] == (13, 13, 14, 14)
+
+
+def test_what_cannot_be_done_with_a_clip() -> None:
+    asked: list[tuple[dict[str, Any], int, str]] = [
+        ({}, 62, "video"),
+        ({"seconds": 6}, 36, "seconds"),
+        ({"seconds": 4}, 36, "seconds"),
+        ({"extend": True, "seconds": 6}, 36, "seconds"),
+        ({"extend": True, "seconds": 1}, 12 * 120, "seconds"),
+    ]
+    for fields, frames, option in asked:
+        with pytest.raises(InvalidRequest) as caught:
+            over(clip_of(frames), **fields)
+        assert caught.value.option == option
+    for fields, verbs, option in (({}, ("extend",), "video"), ({"extend": True}, ("video to video",), "extend")):
+        with pytest.raises(InvalidRequest, match="cannot do") as caught:
+            over(clip_of(36), replace(CARD, verbs=verbs), **fields)
+        assert caught.value.option == option
+    assert refused(references=("a.png",)) == "references"

@@ -140,9 +140,13 @@ def test_an_upload_is_edited_extended_and_replayed(maker: Hibari, tmp_path: Path
         entry = maker.door.ledger.find(replayed.record.id)
         assert entry is not None and entry.user == "ben"
         assert entry.sources[0].consent is not None and entry.sources[0].consent["user"] == "ann", "as it was stated"
+    later = maker.generate(ask(video=tmp_path / "a.mp4", seconds=0.25), output=tmp_path / "c.mp4", user="ben")
+    entry = maker.door.ledger.find(later.id)
+    assert entry is not None and entry.sources[0].own_id == record.id
+    assert entry.sources[0].consent is not None and entry.sources[0].consent["user"] == "ann", "it holds on"
     clip.write_bytes(b"another")
     with pytest.raises(InvalidRequest, match="the clip of"):
-        maker.replay(record.id, output=tmp_path / "c.mp4")
+        maker.replay(record.id, output=tmp_path / "d.mp4")
 
 
 def test_a_reference_is_looked_at(maker: Hibari, tmp_path: Path) -> None:

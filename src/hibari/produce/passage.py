@@ -82,8 +82,8 @@ class Passage:
         """Screen the prompt, what it keeps away from, and what was brought; raises Refused, or Held for a reviewer."""
         with self.watch("screen"):
             request = self.job.request
-            minor = request.consent == "minors"
-            prompt = self.door.prompts.screen_request(request.prompt, request.negative, minor_upload=minor)
+            minors = self.uploads.show_minors
+            prompt = self.door.prompts.screen_request(request.prompt, request.negative, minor_upload=minors)
             verdicts = [("prompt", "prompt", prompt)]
             verdicts += [("upload", option, verdict) for option, verdict in self.uploads.verdicts()]
             for stage, option, verdict in verdicts:

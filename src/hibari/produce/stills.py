@@ -24,7 +24,8 @@ def publish_stills(
 ) -> tuple[Record, Record]:
     """Deliver a clip's first frame, and frames of it from first to last in rows of four.
 
-    Raises as `publish_sheet` does. Each is marked, signed and recorded under an id of its own, as `user`'s, with the clip as its component.
+    Each is marked, signed and recorded under an id of its own, as `user`'s, with the clip as its component. Raises as
+    `publish_sheet` does.
     """
     from PIL import Image
 

@@ -50,6 +50,12 @@ class Uploads:
             file.check()
             yield file.option, self._verdict(place, file)
 
+    @property
+    def show_minors(self) -> bool:
+        """Whether somebody states that a minor is shown, with this request or when a file was made here."""
+        stated = [self._stated(place) for place in range(len(self.files))]
+        return any(each is not None and each.about == "minors" for each in stated)
+
     def digests(self) -> list[str]:
         """The digests of the files, in order; raises BadMedia where one has changed."""
         for file in self.files:
