@@ -450,6 +450,9 @@ def test_webhook_endpoints(shared: Api) -> None:
     assert "signing_secret" not in found and found["event_types"] == ["video.completed"]
     assert shared.post(path, json={"name": "ours"}).json()["name"] == "ours"
     assert shared.get("/v1/webhook_endpoints").json()["last_id"] == made["id"]
+    assert shared.get(f"/v1/webhook_endpoints?after={made['id']}").json()["data"] == []
+    fault(shared.get("/v1/webhook_endpoints?after=we_x"), 400, "invalid_value", "after")
+    fault(shared.get("/v1/webhook_endpoints?order=up"), 400, "invalid_value", "order")
     rotated = shared.post(f"{path}/rotate_secret", json={"keep_old_secret_active_for_24_hours": True}).json()
     assert rotated["signing_secret"] != made["signing_secret"]
     assert shared.post(f"{path}/rotate_secret").status_code == 200

@@ -4,7 +4,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from anyio import to_thread
 from starlette.datastructures import UploadFile
@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive
 
 from hibari.access import Action, Actor, Decision, Resource, decide
-from hibari.serve.errors import ApiError, not_found
+from hibari.serve.errors import ApiError, invalid, not_found
 from hibari.serve.uploads import Shelf, too_large
 from hibari.serve.wire import MAX_FIELDS, MAX_FILES, Fields, form_fields, json_fields
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hibari.serve.service import Service
 
 _ROOM_FOR_THE_REST = 2 << 20  # bytes of a form beside its file
+DEFAULT_PAGE, MAX_PAGE = 20, 100
 _TAIL = 512
 _BOUNDARY = re.compile(r'boundary="?([^";]{1,200})"?', re.IGNORECASE)
 _MAX_PART = 32 << 20  # of text: a data URL has 20 million characters
@@ -53,6 +54,15 @@ class Operation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PageQuery:
+    """At most `limit` entries past the one of id `after`."""
+
+    limit: int
+    after: str | None
+    order: Literal["asc", "desc"]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Call:
     """A request that was admitted."""
 
@@ -71,6 +81,16 @@ class Call:
         if len(values) > 1:
             raise ApiError(400, "It is given twice.", code="invalid_value", param=name)
         return values[0] if values else None
+
+    def page_query(self) -> "PageQuery":
+        """Which page of a list is asked for; raises ApiError."""
+        order, limit = self.query("order") or "desc", self.query("limit")
+        if order not in ("asc", "desc"):
+            raise invalid("order", "Allowed: asc, desc.")
+        if limit is not None and not (re.fullmatch("[0-9]{1,3}", limit) and int(limit) <= MAX_PAGE):
+            raise invalid("limit", f"Give 0 to {MAX_PAGE}.")
+        count = DEFAULT_PAGE if limit is None else int(limit)
+        return PageQuery(limit=count, after=self.query("after"), order="asc" if order == "asc" else "desc")
 
     @asynccontextmanager
     async def fields(self) -> AsyncIterator[tuple[Fields, Shelf]]:

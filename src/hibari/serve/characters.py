@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from hibari.request import CONSENT
 from hibari.serve.asked import CharacterUse
 from hibari.serve.call import Call
-from hibari.serve.errors import ApiError, missing, not_found
+from hibari.serve.errors import ApiError, not_found
 from hibari.serve.uploads import CLIPS, PICTURES
 from hibari.serve.wire import unix
 from hibari.store import Store, tables
@@ -66,10 +66,8 @@ async def create_character(call: Call) -> Response:
     async with call.fields() as (fields, _):
         name = fields.text("name", required=True, most=MAX_NAME)
         consent = fields.choice("consent", CONSENT)
-        upload = fields.upload("video")
+        upload = fields.file("video")
         fields.finish()
-        if upload is None:
-            raise missing("video")
         if consent is None:
             text = (
                 "Missing required parameter: 'consent'. State who is shown: adults (who agreed), minors (whose guardian"

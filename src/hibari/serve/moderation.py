@@ -64,10 +64,8 @@ async def _message(call: Call, parts: list[Any], shelf: Shelf) -> Moderation:
 async def check_provenance(call: Call) -> Response:
     """Whether a picture or a clip was made here, and on what that rests; nobody's name, and no prompt, is in it."""
     async with call.fields() as (fields, _):
-        upload = fields.upload("file")
+        upload = fields.file("file")
         fields.finish()
-        if upload is None:
-            raise missing("file")
         await call.service.uploads.look(upload, "file", PICTURES | CLIPS)
         answer = await call.service.helper.check(upload.path)
     metadata, watermark = answer["techniques"]["metadata"], answer["techniques"]["watermark"]

@@ -175,7 +175,7 @@ def _operation(operation: Operation) -> Schema:
         "responses": {"200": right, "default": wrong},
     }
     if operation.body is not None:
-        content = _json(operation.body)
+        content = {} if FILE in operation.body["properties"].values() else _json(operation.body)
         if operation.forms:
             content["multipart/form-data"] = {"schema": _as_form(operation.body)}
         described["requestBody"] = {"required": True, "content": content}
@@ -185,9 +185,13 @@ def _operation(operation: Operation) -> Schema:
 
 
 def _as_form(schema: Schema) -> Schema:
-    """The same as a form, in which a file may stand for an object that leads to one."""
+    """The same as a form, which knows no null, and in which a file may stand for an object that leads to one."""
     shown = {
-        name: FILE if name in ("input_reference", "video", "file") else one
+        name: FILE
+        if name in ("input_reference", "video", "file")
+        else one.get("anyOf", [one])[0]
+        if {"type": "null"} in one.get("anyOf", [])
+        else one
         for name, one in schema["properties"].items()
     }
     return schema | {"properties": shown}

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any
 
 from anyio import to_thread
 from starlette.responses import JSONResponse, Response
@@ -12,11 +12,10 @@ from hibari.serve.call import Call
 from hibari.serve.errors import ApiError, invalid, missing, not_found
 from hibari.serve.making import Attached, queue_job, read_wish, start_image
 from hibari.serve.uploads import CLIPS
-from hibari.serve.wire import Fields, Order, page, video_object
+from hibari.serve.wire import Fields, page, video_object
 from hibari.store.queue_rows import Job
 
 VIDEO_ID = re.compile(r"video_[0-9a-f]{24}")
-DEFAULT_PAGE, MAX_PAGE = 20, 100
 
 
 async def create_video(call: Call) -> Response:
@@ -37,20 +36,11 @@ async def retrieve_video(call: Call) -> Response:
 
 async def list_videos(call: Call) -> Response:
     """A page of the caller's videos, the newest first."""
-    order = call.query("order") or "desc"
-    if order not in get_args(Order):
-        raise invalid("order", "Allowed: asc, desc.")
-    limit = call.query("limit")
-    if limit is not None and not (re.fullmatch("[0-9]{1,3}", limit) and int(limit) <= MAX_PAGE):
-        raise invalid("limit", f"Give 0 to {MAX_PAGE}.")
-    after = call.query("after")
-    if after is not None and not VIDEO_ID.fullmatch(after):
+    asked = call.page_query()
+    if asked.after is not None and not VIDEO_ID.fullmatch(asked.after):
         raise invalid("after", "It is no video's id. Give last_id of the page before.")
-    count = DEFAULT_PAGE if limit is None else int(limit)
     jobs, has_more = await to_thread.run_sync(
-        lambda: call.service.queue.list(
-            call.actor.user, limit=count, after=after, order="asc" if order == "asc" else "desc"
-        )
+        lambda: call.service.queue.list(call.actor.user, limit=asked.limit, after=asked.after, order=asked.order)
     )
     outlook = await call.service.pace.outlook()
     return JSONResponse(page([video_object(job, outlook.place(job)) for job in jobs], has_more))

@@ -30,10 +30,18 @@ async def create_webhook_endpoint(call: Call) -> Response:
 
 
 async def list_webhook_endpoints(call: Call) -> Response:
-    """The caller's endpoints, all of them: there are few."""
-    _none_after(call)
+    """A page of the caller's endpoints, the newest first."""
+    asked = call.page_query()
     found = await to_thread.run_sync(call.service.webhooks.list, call.actor.user)
-    return JSONResponse(page([_shown(endpoint) for endpoint in found], has_more=False))
+    if asked.order == "desc":
+        found = found[::-1]
+    if asked.after is not None:
+        ids = [endpoint.id for endpoint in found]
+        if asked.after not in ids:
+            raise invalid("after", "No endpoint of yours has this id. Give last_id of the page before.")
+        found = found[ids.index(asked.after) + 1 :]
+    data = [_shown(endpoint) for endpoint in found[: asked.limit]]
+    return JSONResponse(page(data, has_more=len(found) > asked.limit))
 
 
 async def retrieve_webhook_endpoint(call: Call) -> Response:
@@ -106,12 +114,6 @@ def _types(fields: Fields) -> list[str] | None:
     if given is not None and not (isinstance(given, list) and all(isinstance(one, str) for one in given)):
         raise invalid("event_types", 'Give a list, such as ["video.completed"].', "invalid_type")
     return given
-
-
-def _none_after(call: Call) -> None:
-    """All endpoints are on the first page; whoever asks for the next one gets it empty-handed, and not for ever."""
-    if call.query("after") is not None:
-        raise invalid("after", "There is one page alone.")
 
 
 def _there(endpoint: Endpoint | None) -> Endpoint:

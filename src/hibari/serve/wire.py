@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from hibari.serve.errors import ApiError, invalid, missing
 from hibari.serve.uploads import Upload
@@ -105,6 +105,15 @@ class Fields:
             self._read.add(name)
             return value
         return None
+
+    def file(self, name: str) -> Upload:
+        """A file that has to be there."""
+        upload = self.upload(name)
+        if upload is None and self.given(name) is None:
+            raise missing(name)
+        if upload is None:
+            raise invalid(name, "A file is expected here, in a multipart form.", "invalid_type")
+        return upload
 
     def finish(self) -> None:
         """Raise ApiError for a field that nobody read: what cannot take effect is an error."""
@@ -232,9 +241,6 @@ def video_object(job: Job, place: int | None = None) -> dict[str, Any]:
         "negative_prompt": asked.get("negative") or None,
         "queue_position": place,
     }
-
-
-Order = Literal["asc", "desc"]
 
 
 def page(data: list[dict[str, Any]], has_more: bool) -> dict[str, Any]:
