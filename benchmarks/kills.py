@@ -90,7 +90,7 @@ class Run:
             if found := re.search(r"hk-[\w-]{43}", line):
                 self.key = found[0]
         self.restarts_s.append(time.monotonic() - began)
-        log = (plan.home / "kills.log").open("a")
+        log = (plan.home / "kills.log").open("a", buffering=1)
         Thread(target=lambda: (log.writelines(said), log.close()), daemon=True).start()
 
     def kill_a_worker(self) -> None:
