@@ -43,6 +43,17 @@ def test_a_file_of_requests(run: Run, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "fox.png\nan-octopus-2.png\n"), done.stderr
 
 
+def test_what_there_is_to_say_comes_after_the_screens(run: Run) -> None:
+    refused = run("generate", "a hostage is beheaded on camera", "--size", "480x320", "-o", "a.mp4")
+    assert (
+        refused.returncode == 2
+        and refused.stderr.startswith("hibari: PROMPT: Refused")
+        and "\n" not in refused.stderr[:-1]
+    )
+    made = run("generate", "a fox", "--size", "480x320", "--seconds", "0", "--steps", "1", "-o", "a.png")
+    assert made.returncode == 0 and made.stderr.count("enlarged to 480x320") == 1
+
+
 def test_what_is_refused_does_not_stop_the_rest(run: Run, tmp_path: Path) -> None:
     lines = [{"prompt": "a hostage is beheaded on camera"}, {"prompt": "an octopus", "output": "b.png"}]
     (tmp_path / "many.jsonl").write_text("\n".join(map(json.dumps, lines)))

@@ -61,7 +61,9 @@ def test_a_held_file_is_listed_exported_and_erased(run: Run, house: dict[str, st
         erased = run("ledger", "erase", "ann", "--yes", **settings)
     reader.close()
     assert "Stop it, or wait for it, and run this command again." in erased.stderr
-    assert run("ledger", "erase", "ann", "--yes", **settings).stderr == "", "and then there are no traces"
+    assert "ann is erased from 1 generations, 1 held items and 1 files" in erased.stderr
+    again = run("ledger", "erase", "ann", "--yes", **settings)
+    assert again.returncode == 1 and again.stderr.startswith("hibari: nothing is kept of ann; "), "and no traces"
     answer = json.loads(erased.stdout)
     assert (answer["generations"], answer["held_items"], answer["files_deleted"]) == ([item["id"]], 1, 1)
     assert not held.exists() and run("review", "list", **settings).stderr == "hibari: nothing waits.\n"

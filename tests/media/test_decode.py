@@ -1,6 +1,9 @@
 """Other people's files: damaged, mislabelled, huge, and playlists that point elsewhere. About 8 seconds."""
 
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +12,7 @@ from PIL import Image
 
 from hibari.errors import BadMedia
 from hibari.media.child import Limits
-from hibari.media.decode import probe, read_image, read_video, reading
+from hibari.media.decode import _Patience, probe, read_image, read_video, reading
 from hibari.media.encode import write_video
 
 
@@ -57,6 +60,16 @@ def test_limits_hold(tmp_path: Path) -> None:
     assert "too large" in refusal(tmp_path / "a.png", Limits(pixels=1000))
     assert "memory" in refusal(tmp_path / "bomb.png", Limits(pixels=10**9, memory=400 << 20))
     assert "too long" in refusal(tmp_path / "a.png", Limits(seconds=0.001))
+
+
+def test_the_limit_of_seconds_counts_waiting_alone() -> None:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as process:
+        patience = _Patience(0.2, process)
+        time.sleep(0.5)
+        assert process.poll() is None and not patience.ended, "nobody waited for it"
+        with patience.waiting():
+            process.wait(60)
+        assert patience.ended and patience.seconds <= 0
 
 
 def test_pictures_are_upright_and_opaque(tmp_path: Path) -> None:

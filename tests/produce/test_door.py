@@ -43,7 +43,9 @@ def test_a_file_leaves_signed_marked_and_recorded(maker: Hibari, tmp_path: Path)
     assert answer.entry is not None and answer.entry.user == "ann"
     assert answer.entry.request is not None and answer.entry.request["prompt"] == "an octopus drifts to the left"
     assert answer.entry.delivery.file_sha256 == record.file_sha256
-    assert [screening.action for screening in answer.entry.screenings] == ["allow"] * len(answer.entry.screenings)
+    said = {screening.stage: screening for screening in answer.entry.screenings}
+    assert set(said) == {"prompt", "frames"} and all(screening.action == "allow" for screening in said.values())
+    assert 0 < said["frames"].categories["sexual_content"] < 1, "how close the frames came is kept too"
     data = (tmp_path / "a.mp4").read_bytes()
     assert b"octopus" not in data and b"ann\x00" not in data
 

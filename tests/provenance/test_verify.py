@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,33 @@ def test_a_copy_rests_on_its_watermark(
     assert answer.watermark.flipped == (copied is cut_and_mirrored)
     assert not answer.metadata.found
     assert answer.recovered is not None and answer.recovered.authentic and answer.recovered.id == CLIP_ID
+
+
+def test_what_may_look_unlike_its_record(house: House, verifier: Verifier, tmp_path: Path) -> None:
+    """A mark on another picture is pointed out, but not where there is nothing to compare with."""
+    whole = verifier.verify(recompressed(house.marked, tmp_path))
+    assert whole.comparable and not whole.unlike
+    other = marked_house.scene(8, len(house.marked)).astype(np.int16) + house.marked - house.plain
+    write_video(tmp_path / "other.mp4", np.clip(other, 0, 255).astype(np.uint8), FPS)
+    copied = verifier.verify(tmp_path / "other.mp4")
+    assert copied.rests_on == ("watermark",) and copied.id == CLIP_ID and copied.unlike
+    assert copied.as_dict()["techniques"]["fingerprint"]["unlike_its_record"] is True
+    assert not replace(copied, comparable=False).unlike, "its hashes were left out, or erased"
+    assert not replace(copied, info=replace(copied.info, kind="still")).unlike, "between two half seconds"
+
+
+def test_what_is_left_of_a_file_is_enough(house: House, verifier: Verifier, tmp_path: Path) -> None:
+    data = recompressed(house.marked, tmp_path).read_bytes()
+    (tmp_path / "half.mp4").write_bytes(data[: len(data) * 15 // 16])
+    answer = verifier.verify(tmp_path / "half.mp4")
+    assert (answer.made_here, answer.intact, answer.id) == (True, False, CLIP_ID)
+    assert answer.look.damage == "it begins well and is damaged further on."
+    assert 0 < answer.look.clip_seconds < len(house.marked) / FPS
+    write_video(tmp_path / "b.mp4", marked_house.scene(8, 12), FPS)
+    data = (tmp_path / "b.mp4").read_bytes()
+    (tmp_path / "b.mp4").write_bytes(data[: len(data) * 15 // 16])
+    with pytest.raises(BadMedia, match="damaged further on"):
+        verifier.verify(tmp_path / "b.mp4")
 
 
 def test_a_foreign_file_is_nobodys(verifier: Verifier, tmp_path: Path) -> None:

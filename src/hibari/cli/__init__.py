@@ -34,7 +34,7 @@ VERBS = {
     "worlds": "Build and look at the world that hibari-mini learns from",
 }
 INTERRUPTED = 130
-FLAGS = {"prompt": "PROMPT", "output": "-o", "count": "-n", "recipe": "RECIPE", "id": "ID"} | {
+FLAGS = {"prompt": "PROMPT", "output": "-o", "count": "-n", "recipe": "RECIPE", "id": "ID", "files": "FILE"} | {
     setting: f"HIBARI_{setting.upper()}"
     for setting in (
         "threads", "user", "policy", "reviewers", "database", "label", "region", "certificate", "private_key", "signer",

@@ -88,7 +88,7 @@ def _torch(settings: Settings) -> Finding:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{machine.cores()} cores"
     dtype = str(machine.pick_dtype(settings.dtype, device)).removeprefix("torch.")
     return Finding(
-        "ok", "torch", f"{torch.__version__}; uses {device} ({name}), {dtype}, {torch.get_num_threads()} threads"
+        "ok", "torch", f"{torch.__version__}; uses {device} ({name}), {dtype}, threads: {torch.get_num_threads()}"
     )
 
 

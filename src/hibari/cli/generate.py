@@ -15,7 +15,7 @@ from hibari.cli.options import Home, Json, new_app
 from hibari.cli.progress import watcher
 from hibari.config import Settings
 from hibari.errors import Held, InvalidRequest, Refused
-from hibari.produce import NO_SEED_ABOVE, Hibari, Job, Record
+from hibari.produce import NO_SEED_ABOVE, Hibari, Job, OnProgress, Progress, Record
 from hibari.request import GenerationRequest, seeds
 
 app = new_app()
@@ -169,14 +169,12 @@ def _check_targets(jobs: list[Job]) -> None:
 
 def _make(hibari: Hibari, jobs: list[Job], *, as_json: bool) -> int:
     """Make one after the other; one that the screens refuse or hold does not stop the rest. Returns the exit code."""
-    code = 0
-    for note in dict.fromkeys(note for job in jobs for note in (job.advice, *job.plan.notes) if note):
-        print(f"hibari: {note}", file=sys.stderr)
+    code, said = 0, set[str]()
     for number, job in enumerate(jobs, 1):
         title = job.model.name if len(jobs) == 1 else f"{job.model.name} {number}/{len(jobs)}"
         try:
             with watcher(title) as on_progress:
-                record = hibari.generate(job, on_progress=on_progress)
+                record = hibari.generate(job, on_progress=_noting(job, said, on_progress))
         except (Refused, Held) as error:
             if len(jobs) == 1 or error.option not in OF_ONE_REQUEST:
                 raise
@@ -185,6 +183,21 @@ def _make(hibari: Hibari, jobs: list[Job], *, as_json: bool) -> int:
         print(json.dumps(record.as_dict()) if as_json else record.path, flush=True)
         print(closing_line(record), file=sys.stderr)
     return code
+
+
+def _noting(job: Job, said: set[str], on_progress: OnProgress | None) -> OnProgress:
+    """The callback; once the screens let a request pass, what there is to say of it is said, and once alone."""
+
+    def show(progress: Progress) -> None:
+        if progress.stage != "screen":
+            for note in (job.advice, *job.plan.notes):
+                if note and note not in said:
+                    said.add(note)
+                    print(f"hibari: {note}", file=sys.stderr)
+        if on_progress is not None:
+            on_progress(progress)
+
+    return show
 
 
 def closing_line(record: Record) -> str:

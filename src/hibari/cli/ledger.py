@@ -100,6 +100,13 @@ def erase(
     print(json.dumps(done.as_dict() | {"files_deleted": deleted}))
     if not done.scrubbed:
         print(f"hibari: {_traces(settings)}", file=sys.stderr)
+    if done.is_empty:
+        print(f"hibari: nothing is kept of {plain(user)}; `hibari ledger list` names users.", file=sys.stderr)
+        return 1
+    what = (
+        f"{len(done.generations)} generations, {done.videos} videos, {done.held_items} held items and {deleted} files"
+    )
+    print(f"hibari: {plain(user)} is erased from {what}; marks stay verifiable.", file=sys.stderr)
     return 0
 
 

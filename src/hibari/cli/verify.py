@@ -14,7 +14,7 @@ from hibari.config import Settings
 from hibari.errors import HibariError, InvalidRequest
 
 if TYPE_CHECKING:
-    from hibari.provenance.answer import Answer
+    from hibari.provenance.answer import Answer, Look
     from hibari.provenance.ledger import Entry
 
 app = new_app()
@@ -158,6 +158,8 @@ def _recorded(answer: "Answer", entry: "Entry") -> list[tuple[str, str]]:
         ("by", f"{entry.model}, revision {entry.revision}"),
         ("as", _delivered(answer, entry)),
     ]
+    if answer.told_by_file:
+        known += [(RELATIONS.get(source.relationship, "from"), source.title) for source in answer.metadata.sources]
     for source in entry.sources:
         own = f"{source.own_id}, made here too" if source.own_id is not None else f"sha256 {source.sha256[:12]}…"
         known.append((RELATIONS[source.relationship], f"{source.title} ({own})"))
@@ -219,14 +221,13 @@ def _watermark(answer: "Answer") -> str:
     bent = [word for word, so in (("mirrored", mark.flipped), turned) if so]
     copy = f" in a copy that is {' and '.join(bent)}" if bent else ""
     rarely = next(words for bound, words in RARELY if 1 / max(mark.false_positive_rate, 1e-30) >= bound)
-    unlike = answer.rests_on == ("watermark",) and answer.compared and not _is_like_its_record(answer)
     caution = " The picture is not like the one recorded: a crop does that, and so does a mark copied onto it."
     chance = f"Chance alone does that in fewer than one of {rarely} searches."
-    return f"{answer.marked_id}, {read}{copy}. {chance}{caution if unlike else ''}"
+    return f"{answer.marked_id}, {read}{copy}. {chance}{caution if answer.unlike else ''}{_damage(look)}"
 
 
-def _is_like_its_record(answer: "Answer") -> bool:
-    return any(one.id == answer.marked_id for one in answer.resembles)
+def _damage(look: "Look") -> str:
+    return f" Only the first {look.clip_seconds:.3g} s could be read: {look.damage}" if look.damage else ""
 
 
 def _short_of(answer: "Answer") -> str:
@@ -236,13 +237,15 @@ def _short_of(answer: "Answer") -> str:
         words += f" Of the clip {look.clip_seconds:.0f} s were looked at."
     if not answer.watermark.whole:
         words += f" Looked for {look.seconds:.0f} s and stopped there, before every size and turn was tried;"
-        words += f" --seconds {max(60, round(10 * look.seconds, -1)):.0f} looks longer."
+        words += f" --seconds {max(60, round(3 * look.seconds, -1)):.0f} looks longer."
     if answer.info.kind == "still":
         words += " A single picture holds less of it than a clip."
     return words
 
 
 def _fingerprint(answer: "Answer") -> str:
+    if not answer.resembles and answer.entry is not None and answer.entry.erased_at is not None:
+        return "What was kept to compare it with was erased."
     if not answer.resembles:
         return (
             "Like nothing that was made here." if answer.compared else "Nothing was recorded here to compare it with."

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -56,20 +57,18 @@ def reading(
     """What a picture or video is, and its frames as they arrive, upright; both raise BadMedia.
 
     For files that are too long to hold: the frames end with the block. With `a_second` that many of each second's
-    frames come, evenly spread, or all where there are fewer.
+    frames come, evenly spread, or all where there are fewer. The limit of seconds counts waiting for the child alone,
+    and not what is done with a frame before the next one is asked for.
     """
     _check_file(path)
     task = {"path": str(path.absolute()), "frames": max_frames, "a_second": a_second}
     process = child.start("hibari.media.reader", task, limits)
     assert process.stdout is not None
-    alarm = threading.Timer(limits.seconds, process.kill)
-    alarm.start()
     try:
-        reader = _Reader(path, process, alarm)
+        reader = _Reader(path, process, _Patience(limits.seconds, process))
         info = reader.head()
         yield info, reader.frames(info, max_frames)
     finally:
-        alarm.cancel()
         process.kill()
         process.stdout.close()
         process.wait()
@@ -92,19 +91,44 @@ def _check_file(path: Path) -> None:
         raise BadMedia(f"{path} cannot be read ({reason}).", hint="Give a picture or a video.") from error
 
 
+@dataclass
+class _Patience:
+    """How long a child is still waited for; it is killed where that ends."""
+
+    seconds: float
+    process: subprocess.Popen[bytes]
+    ended: bool = False
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        alarm = threading.Timer(max(0.0, self.seconds), self._end)
+        started = time.monotonic()
+        alarm.start()
+        try:
+            yield
+        finally:
+            alarm.cancel()
+            self.seconds -= time.monotonic() - started
+
+    def _end(self) -> None:
+        self.ended = True
+        self.process.kill()
+
+
 @dataclass(frozen=True)
 class _Reader:
     """Our end of a child that reads a file."""
 
     path: Path
     process: subprocess.Popen[bytes]
-    alarm: threading.Timer
+    patience: _Patience
 
     def head(self) -> MediaInfo:
         assert self.process.stdout is not None
-        line = self.process.stdout.readline()
+        with self.patience.waiting():
+            line = self.process.stdout.readline()
         if not line:
-            reason = "reading it takes too long" if self._late() else "reading it failed"
+            reason = "reading it takes too long" if self.patience.ended else "reading it failed"
             raise BadMedia(f"{self.path}: {reason}.", hint="Is it a picture or a video, and whole?")
         head: dict[str, Any] = json.loads(line)
         if "error" in head:
@@ -115,15 +139,13 @@ class _Reader:
         assert self.process.stdout is not None
         size = info.width * info.height * 3
         for _ in range(max_frames):
-            data = self.process.stdout.read(size)
+            with self.patience.waiting():
+                data = self.process.stdout.read(size)
             if len(data) == size:
                 yield np.frombuffer(data, np.uint8).reshape(info.height, info.width, 3)
             elif not data and self.process.wait() == 0:
                 return  # the end, and not that of a child that was killed between two frames
-            elif self._late():
+            elif self.patience.ended:
                 raise BadMedia(f"{self.path}: reading it takes too long.", hint="A shorter piece of it will do.")
             else:
                 raise BadMedia(f"{self.path}: it begins well and is damaged further on.", hint="Is the file whole?")
-
-    def _late(self) -> bool:
-        return self.alarm.finished.is_set()

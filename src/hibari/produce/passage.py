@@ -28,6 +28,7 @@ from hibari.provenance.ids import GenerationId
 from hibari.provenance.ledger import Delivery, Entry, HeldItem, Making, Ruling, Screening, Source
 from hibari.provenance.places import HELD
 from hibari.provenance.region import METADATA_MARK, MetadataLabel
+from hibari.provenance.watermark.keys import WatermarkKey
 from hibari.safety import Verdict
 from hibari.safety.frames import picked
 from hibari.safety.policy import strictest
@@ -65,13 +66,18 @@ class Passage:
     allowance: Allowance | None = None
     owner: str | None = None
     replay_of: GenerationId | None = None
-    held: Verdict | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+    _looked: Verdict | None = None
     _kept: "list[Frame]" = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.allowance is not None:
             self.id = self.allowance.item.id
+
+    @property
+    def held(self) -> Verdict | None:
+        """What the frames are held for, once they were looked at."""
+        return self._looked if self._looked is not None and self._looked.action == "hold" else None
 
     @property
     def user(self) -> str:
@@ -161,15 +167,18 @@ class Passage:
         from hibari.provenance.watermark.marker import Marker
 
         size = self.job.plan.delivered
-        return Marker(self.door.keys.current(), self.id.value, size.height, size.width)
+        return Marker(self._key, self.id.value, size.height, size.width)
+
+    @cached_property
+    def _key(self) -> WatermarkKey:
+        return self.door.keys.current()  # asked once: a month may end while frames are marked
 
     def _look(self, frame: "Frame") -> None:
         with self.watch("screen"):
             verdict = self.door.frames.screen(frame[None])
             if verdict.action == "refuse":
                 self._take("frames", verdict, "prompt")
-            if verdict.action == "hold":
-                self.held = verdict if self.held is None else strictest([self.held, verdict])
+            self._looked = verdict if self._looked is None else _strictest_of_all([self._looked, verdict])
 
     @cached_property
     def uploads(self) -> Uploads:
@@ -260,9 +269,7 @@ class Passage:
 
     def _entry(self, file: Path, making: Making, signed: SignedFile) -> Entry:
         plan, job = self.job.plan, self.job
-        screenings = [*self.screenings]
-        if self.held is not None:
-            screenings.append(_screening("frames", self.held))
+        assert self._looked is not None, "no file leaves that nobody looked at"
         return Entry(
             id=self.id,
             created_at=self.started,
@@ -282,11 +289,11 @@ class Passage:
                 fps=float(plan.fps) if plan.seconds else 0.0,
                 frames=plan.frames,
             ),
-            watermark_key=self.door.keys.current().name,
+            watermark_key=self._key.name,
             manifest=signed.manifest,
             timestamped=signed.timestamped,
             sources=self._sources(),
-            screenings=tuple(screenings),
+            screenings=(*self.screenings, _screening("frames", self._looked)),
             replay_of=self.replay_of,
             state="delivered" if self.held is None else "held",
         )
@@ -304,6 +311,14 @@ def _screening(stage: str, verdict: Verdict) -> Screening:
     return Screening(
         stage=stage, action=verdict.action, categories=verdict.categories, reason=verdict.reason, advice=verdict.advice
     )
+
+
+def _strictest_of_all(verdicts: list[Verdict]) -> Verdict:
+    """The verdict that decides among those on single frames, with the highest score of each category."""
+    scores: dict[str, float] = {}
+    for name, score in (pair for verdict in verdicts for pair in verdict.categories.items()):
+        scores[name] = max(score, scores.get(name, 0.0))
+    return replace(strictest(verdicts), categories=scores)
 
 
 def _together(held: list[Verdict]) -> Verdict:

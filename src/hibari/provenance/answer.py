@@ -22,13 +22,15 @@ class Look:
     """How a file's watermark was looked for.
 
     `keys` is how many there were to look with: 0 where nothing was ever marked here. `seconds` is how long it took, and
-    `clip_seconds` how much of a clip was seen (0 of a picture), of which there is more where `cut` is true.
+    `clip_seconds` how much of a clip was seen (0 of a picture), of which there is more where `cut` is true. `damage`
+    says what ended the reading before its end.
     """
 
     keys: int
     seconds: float = 0.0
     clip_seconds: float = 0.0
     cut: bool = False
+    damage: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +39,8 @@ class Answer:
 
     `id` is the one that is proven; what else the techniques name is theirs to say. `intact`: it is, byte for byte or by
     its signature, what left this house. `entry` is the ledger's, where it has one; `recovered` are the credentials that
-    the ledger kept of a file that has lost its own. `compared`: there were fingerprints to compare it with.
+    the ledger kept of a file that has lost its own. `compared`: there were fingerprints to compare it with;
+    `comparable`: those of the proven id were among them.
     """
 
     file: str
@@ -49,6 +52,7 @@ class Answer:
     metadata: CredentialFinding
     watermark: MarkFinding
     compared: bool = False
+    comparable: bool = False
     resembles: tuple[Resemblance, ...] = ()
     entry: Entry | None = None
     recovered: CredentialFinding | None = None
@@ -63,6 +67,23 @@ class Answer:
         """What the watermark names."""
         mark = self.watermark
         return GenerationId(mark.id) if mark.found and mark.id is not None else None
+
+    @property
+    def told_by_file(self) -> bool:
+        """Whether the file's proven credentials say more of its sources than the ledger, where they were erased."""
+        return self.entry is not None and self.entry.erased_at is not None and "metadata" in self.rests_on
+
+    @property
+    def unlike(self) -> bool:
+        """Whether a marked file does not look like what was recorded under its id, and could be compared with it.
+
+        A single picture of a clip lies between the half seconds that are recorded, so it says nothing.
+        """
+        if self.rests_on != ("watermark",) or not self.comparable or self.entry is None:
+            return False
+        if self.info.kind == "still" and self.entry.delivery.frames > 1:
+            return False
+        return all(one.id != self.marked_id for one in self.resembles)
 
     @property
     def misfit(self) -> bool:
@@ -97,7 +118,7 @@ class Answer:
 
     def _sources(self) -> list[dict[str, Any]]:
         """What the file was made from, as the ledger says, else its proven credentials."""
-        if self.entry is not None:
+        if self.entry is not None and not self.told_by_file:
             return [
                 {"relationship": one.relationship, "title": one.title, "id": _text(one.own_id), "sha256": one.sha256}
                 for one in self.entry.sources
@@ -143,12 +164,14 @@ class Answer:
             "clip_seconds_seen": round(look.clip_seconds, 2),
             "whole_clip_seen": not look.cut,
             "stopped_early": not mark.whole,
+            "damage": look.damage or None,
         }
 
     def _fingerprint(self) -> dict[str, Any]:
         return {
             "found": bool(self.resembles),
             "compared": self.compared,
+            "unlike_its_record": self.unlike,
             "id": _text(self.resembles[0].id) if self.resembles else None,
             "similar_to": [
                 {"id": str(one.id), "votes": one.votes, "of": one.asked, "distance": round(one.distance, 1)}

@@ -124,6 +124,8 @@ class Verifier:
         recovered = None
         if entry is not None and own is None and mime:
             recovered = read_apart(path, mime, self.anchors, entry.manifest)
+        if sight.look.damage and not rests_on:
+            raise BadMedia(sight.look.damage, hint="Is the file whole?")  # half of a file proves nothing
         return Answer(
             file=str(path),
             rests_on=tuple(rests_on),
@@ -135,6 +137,7 @@ class Verifier:
             metadata=seen,
             watermark=mark,
             compared=self.records is not None and len(self.records.index) > 0,
+            comparable=self.records is not None and proven is not None and proven in self.records.index,
             resembles=sight.resembles,
             entry=entry,
             recovered=recovered,
@@ -175,6 +178,7 @@ class Verifier:
             seconds=time.monotonic() - started,
             clip_seconds=clip_seconds,
             cut=moving and not watched.ended and (not info.frames or info.frames > (clip_seconds + 1) * info.fps),
+            damage=watched.damage,
         )
         return _Sight(info=info, mark=mark, resembles=resembles, look=look)
 
@@ -205,17 +209,27 @@ class _Watched:
     """Frames on their way to the watermark's search: counted, and one each half second kept for the fingerprint."""
 
     def __init__(self, frames: "Iterator[Frame]", fps: float) -> None:
-        self.fps, self.count, self.ended = fps, 0, False
+        self.fps, self.count, self.ended, self.damage = fps, 0, False, ""
         self.kept: list[Frame] = []
         self._frames = frames
 
     def __iter__(self) -> "Iterator[Frame]":
-        for frame in self._frames:
+        while (frame := self._next()) is not None:
             if self.count >= round(len(self.kept) * self.fps / HASHED_A_SECOND):
                 self.kept.append(_small(frame))
             self.count += 1
             yield frame
         self.ended = self.count < MOST_FRAMES
+
+    def _next(self) -> "Frame | None":
+        """The next frame; None at the end, also where the file is damaged after at least one."""
+        try:
+            return next(self._frames, None)
+        except BadMedia as error:
+            if not self.count:
+                raise
+            self.damage = error.message.partition(": ")[2] or error.message
+            return None
 
 
 def _small(frame: "Frame") -> "Frame":

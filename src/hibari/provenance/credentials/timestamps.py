@@ -13,6 +13,7 @@ from hibari.media.files import beside
 RETRY_AFTER = timedelta(minutes=5)  # the library waits 30 seconds for an authority that never answers
 _FILE = "timestamps.json"
 _MAX_REASON = 200
+_UNREACHED = "error sending request"  # in the library's words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +44,8 @@ class StampRecord:
 
     def failed(self, now: datetime, reason: str) -> "StampRecord":
         """After a failure."""
-        return replace(self, failed_at=now.isoformat(), reason=" ".join(reason.split())[:_MAX_REASON])
+        reason = "it cannot be reached" if _UNREACHED in reason else " ".join(reason.split())[:_MAX_REASON]
+        return replace(self, failed_at=now.isoformat(), reason=reason)
 
     def save(self, folder: Path) -> None:
         """Keep it; raises OutputError."""

@@ -83,6 +83,10 @@ class FingerprintIndex:
     def __len__(self) -> int:
         return len(self._hashes.generations)
 
+    def __contains__(self, generation: GenerationId) -> bool:
+        """Whether there is a hash of this generation that takes part in matching."""
+        return bool((self._hashes.generations == generation.value).any())
+
     def refresh(self) -> None:
         """Meet the table's state, and save where much was read; raises StoreError, OutputError."""
         with self._lock:

@@ -40,6 +40,11 @@ class Erasure:
     blobs: tuple[str, ...]
     scrubbed: bool = False
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was kept of the user."""
+        return not (self.generations or self.videos or self.held_items or self.screenings or self.files)
+
     def scrubbed_if(self, scrubbed: bool) -> Self:
         """The same, with the word of the store on its files."""
         return replace(self, scrubbed=scrubbed)
