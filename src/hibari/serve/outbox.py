@@ -105,7 +105,8 @@ def signed(delivery: Delivery, timestamp: int) -> dict[str, str]:
 async def _either(stop: asyncio.Event, running: set[asyncio.Future[None]], seconds: float) -> None:
     """Wait until something is over, to stop is asked, or it is time to look again."""
     stopping = asyncio.ensure_future(stop.wait())
-    await asyncio.wait({stopping, *running}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    waiting: set[asyncio.Future[Any]] = {stopping, *running}
+    await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
 
 
