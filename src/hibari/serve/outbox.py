@@ -12,6 +12,7 @@ import hmac
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from hibari.errors import HibariError, StoreError
 from hibari.fetch import post
