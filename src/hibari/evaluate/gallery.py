@@ -5,9 +5,11 @@ Its clips are made, and the sheet itself is delivered, by the one road: both are
 
 import tempfile
 from collections.abc import Callable, Sequence
+from math import ceil
 from pathlib import Path
 
 import numpy as np
+from PIL import ImageOps
 
 from hibari.clip import Clip
 from hibari.media import decode
@@ -31,6 +33,7 @@ PROMPTS = (
 SEEDS = range(4)
 SECONDS = 1.5
 MOST_FRAMES = 1000
+LABEL_STRIP = 0.14  # of the sheet's shorter side, left free at its foot so that the visible label covers no clip
 
 
 def gallery(
@@ -57,4 +60,7 @@ def gallery(
                 records.append(record)
                 if on_clip is not None:
                     on_clip(len(clips), len(prompts) * len(seeds))
-        return publish_sheet(hibari, contact_sheet(clips, columns=len(seeds), frames=4), records, target)
+        sheet = contact_sheet(clips, columns=len(seeds), frames=4)
+        below = ceil(LABEL_STRIP * min(sheet.size))
+        sheet = ImageOps.expand(sheet, (0, 0, 0, below), fill=sheet.getpixel((0, 0)))
+        return publish_sheet(hibari, sheet, records, target)
