@@ -148,6 +148,14 @@ class Run:
         return path
 
 
+def free_port() -> int:
+    """A port that nobody listens on just now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
 def children(parent: int, module: str) -> list[int]:
     """The process numbers of a process's children that run a module."""
     found = []
@@ -257,9 +265,6 @@ def arguments() -> Plan:
     parser.add_argument("--seed", type=int, default=1, help="of the choice whom to kill")
     given = parser.parse_args()
     home = given.home or Path(tempfile.mkdtemp(prefix="hibari-kills-"))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     return Plan(
         jobs=given.jobs,
         every_s=given.every,
@@ -268,7 +273,7 @@ def arguments() -> Plan:
         workers=given.workers,
         api_kills=given.api_kills,
         home=home,
-        port=port,
+        port=free_port(),
         seed=given.seed,
     )
 

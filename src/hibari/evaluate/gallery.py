@@ -16,7 +16,7 @@ from hibari.media import decode
 from hibari.produce import Hibari, Record
 from hibari.produce.sheet import check_sheet_target, publish_sheet
 from hibari.request import GenerationRequest
-from hibari.worlds.sheet import contact_sheet
+from hibari.worlds.sheet import PAPER, contact_sheet
 
 PROMPTS = (
     "an octopus drifts to the right over the ocean at sunset",
@@ -62,5 +62,5 @@ def gallery(
                     on_clip(len(clips), len(prompts) * len(seeds))
         sheet = contact_sheet(clips, columns=len(seeds), frames=4)
         below = ceil(LABEL_STRIP * min(sheet.size))
-        sheet = ImageOps.expand(sheet, (0, 0, 0, below), fill=sheet.getpixel((0, 0)))
+        sheet = ImageOps.expand(sheet, (0, 0, 0, below), fill=PAPER)
         return publish_sheet(hibari, sheet, records, target)
