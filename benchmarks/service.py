@@ -3,9 +3,9 @@
     python benchmarks/service.py [--runs 5] [--seconds 4] [--model M] [--home DIR]
 
 `hibari serve` runs as a person starts it, with one worker. Eight connections ask for one video as fast as they get
-answers, first of it and then of a FastAPI application with one route that answers with the same JSON out of memory; each
-server has the first core and the load the second, in turns, so that the ratio is of one machine at one time. Before that,
-videos of 9 frames and 4 steps are asked for one by one, of an idle worker whose model is loaded.
+answers, first of it and then of a FastAPI application with one route that answers with the same JSON out of memory.
+Each server has the first core and the load the second, in turns, so that the ratio is of one machine at one time.
+Before that, videos of 9 frames and 4 steps are asked for one by one, of an idle worker whose model is loaded.
 """
 
 import argparse
