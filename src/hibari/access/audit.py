@@ -22,7 +22,7 @@ from hibari.store.pseudonyms import pseudonym, without_name
 
 FIRST = "0" * 64  # what the first row continues
 MAX_LISTED = 1000
-_LOCK = 0x68696261  # Postgres' advisory lock of whoever appends
+_LOCK = 0x61756469  # Postgres' advisory lock of whoever appends
 _BATCH = 1000
 
 

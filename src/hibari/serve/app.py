@@ -38,6 +38,17 @@ _HEADERS = [
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
 _NO_STORE = (b"cache-control", b"no-store")
+_AGAIN_S = 5.0
+
+
+async def _kept_up(run: Callable[[asyncio.Event], Awaitable[None]], stop: asyncio.Event) -> None:
+    """Run a loop again where a fault of ours ends it: the API goes on, and the log says what happened."""
+    while not stop.is_set():
+        try:
+            await run(stop)
+        except Exception:  # noqa: BLE001  # whatever it was, the API outlives it
+            LOG.exception("a loop of the service failed and is started again")
+            await asyncio.sleep(_AGAIN_S)
 
 
 def create_app(service: Service) -> ASGIApp:
@@ -53,8 +64,8 @@ def create_app(service: Service) -> ASGIApp:
         stop = asyncio.Event()
         try:
             async with asyncio.TaskGroup() as loops:
-                loops.create_task(service.outbox.run(stop))
-                loops.create_task(service.sweeper.run(stop))
+                loops.create_task(_kept_up(service.outbox.run, stop))
+                loops.create_task(_kept_up(service.sweeper.run, stop))
                 yield
                 stop.set()
         finally:
@@ -121,7 +132,7 @@ class Outermost:
         except Exception:
             if not status:
                 raise
-            # Its traceback was logged where it became an answer.
+            LOG.exception("%s broke off", id)
         finally:
             _log(scope, id, status, time.perf_counter() - started)
 

@@ -1,6 +1,8 @@
 """One request on its way: who asks, through which operation, of which service. Handlers get this and nothing else."""
 
+import asyncio
 import re
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive
 
-from hibari.access import Action, Actor, Decision, Resource, decide
+from hibari.access import STRANGER, Action, Actor, Decision, Resource, decide
 from hibari.serve.errors import ApiError, invalid, not_found
 from hibari.serve.uploads import Shelf, too_large
 from hibari.serve.wire import MAX_FIELDS, MAX_FILES, Fields, form_fields, json_fields
@@ -24,8 +26,9 @@ _ROOM_FOR_THE_REST = 2 << 20  # bytes of a form beside its file
 DEFAULT_PAGE, MAX_PAGE = 20, 100
 _TAIL = 512
 _BOUNDARY = re.compile(r'boundary="?([^";]{1,200})"?', re.IGNORECASE)
+_IDLE_S, _WHOLE_S = 30.0, 900.0  # without a byte, and for the whole body
+_MOST_JSON_OF_STRANGERS = 64 << 10
 _MAX_PART = 32 << 20  # of text: a data URL has 20 million characters
-AUDITED = ("video.create", "video.delete", "video.extend", "image.create", "character.create", "webhook.manage")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +107,8 @@ class Call:
         kind = self.request.headers.get("content-type", "").partition(";")[0].strip().lower()
         async with uploads.keeping() as shelf:
             if kind == "application/json" or kind.endswith("+json"):
-                yield json_fields(await request.body()), shelf
+                body.limit(_MOST_JSON_OF_STRANGERS if self.actor is STRANGER else _MAX_PART)
+                yield await to_thread.run_sync(json_fields, await request.body()), shelf
             elif kind in ("multipart/form-data", "application/x-www-form-urlencoded") and self.operation.forms:
                 fields = await _read_form(request, shelf)
                 if kind == "multipart/form-data" and not body.is_closed(request.headers["content-type"]):
@@ -136,9 +140,9 @@ class Call:
         assert asked is not None
         await to_thread.run_sync(self.service.audit.write, self.actor, asked, resource, decision)
 
-    async def done(self, id: str) -> None:
+    async def done(self, id: str, what: str = "done") -> None:
         """Write into the audit log that the actor did this to a thing of their own (or was allowed to)."""
-        reason = Decision(allowed=True, reason="done")
+        reason = Decision(allowed=True, reason=what)
         await self.note(Resource(kind=self.operation.kind, owner=self.actor.user, id=id), reason)
 
 
@@ -160,11 +164,20 @@ class _Body:
 
     def __init__(self, receive: Receive, most: int, told: int) -> None:
         self._receive, self._most, self._told = receive, most, told
-        self._got, self._tail = 0, b""
+        self._got, self._tail, self._began = 0, b"", time.monotonic()
+
+    def limit(self, most: int) -> None:
+        """Take no more than that, where it is less than what is taken anyway."""
+        self._most = min(self._most, most)
 
     async def receive(self) -> Message:
         """The next message; raises ApiError where it is too much, whatever the header said."""
-        message = await self._receive()
+        try:
+            message = await asyncio.wait_for(self._receive(), _IDLE_S)
+        except TimeoutError as error:
+            raise ApiError(408, "The body does not come.", code="timeout") from error
+        if time.monotonic() - self._began > _WHOLE_S:
+            raise ApiError(408, "The body takes too long.", code="timeout")
         part = message.get("body", b"")
         self._got += len(part)
         if self._got > self._most:

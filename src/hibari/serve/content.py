@@ -38,7 +38,7 @@ async def download_content(call: Call) -> Response:
     known = call.request.headers.get("if-none-match", "")
     if variant != PREVIEW and (known.strip() == "*" or tag in (each.strip() for each in known.split(","))):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-    return _part(call, name, kind, size, headers)
+    return await to_thread.run_sync(_part, call, name, kind, size, headers)
 
 
 def _blob(call: Call, job: Job, variant: str) -> tuple[str, str]:

@@ -4,6 +4,7 @@ Work is counted in units of a million token passes; how many seconds a unit take
 last, with a fixed part for each. Until there are any, nothing is known, and clients are told to ask every second.
 """
 
+import logging
 import time
 from asyncio import Lock
 from bisect import bisect_left
@@ -15,13 +16,14 @@ from typing import TYPE_CHECKING
 from anyio import to_thread
 from sqlalchemy import select
 
-from hibari.store import Store, tables
+from hibari.store import Store, StoreError, tables
 from hibari.store.queue_rows import Job
 
 if TYPE_CHECKING:
     from hibari.catalog import Model
     from hibari.produce.job import Plan
 
+LOG = logging.getLogger("hibari.serve")
 POLL_MS = (1_000, 10_000)
 POLLS = 8  # so often a client asks in the time that a job is expected to take
 _FRESH_S, _SEEN, _QUEUED = 2.0, 50, 2000
@@ -108,11 +110,14 @@ class Pace:
         self._read_at = float("-inf")
 
     async def outlook(self) -> Outlook:
-        """The queue, not older than two seconds; raises StoreError."""
+        """The queue, not older than two seconds, or as it was last seen where the database is busy."""
         if time.monotonic() - self._read_at > _FRESH_S:
             async with self._lock:
                 if time.monotonic() - self._read_at > _FRESH_S:
-                    self._outlook = await to_thread.run_sync(read_outlook, self._store)
+                    try:
+                        self._outlook = await to_thread.run_sync(read_outlook, self._store)
+                    except StoreError as error:  # a guess is no reason to fail what is already stored
+                        LOG.warning("the queue cannot be looked at: %s", error)
                     self._read_at = time.monotonic()
         return self._outlook
 

@@ -5,7 +5,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
@@ -91,12 +91,19 @@ class Errand:
 
     def _order(self) -> Make | None:
         """What the maker is told, once the blobs that it needs are here; None where they are not to be had."""
-        asked = Asked.from_dict(self.job.request)
+        try:
+            asked = Asked.from_dict(self.job.request)
+        except (AssertionError, KeyError, TypeError, ValueError):
+            _LOG.exception("%s is not understood", self.job.id)
+            message = "This video was asked for in another version of the service. Ask for it again."
+            self._insist(lambda: self.queue.fail(self.job, "server_error", message))
+            return None
         inputs: dict[str, str] = {}
         try:
+            asked = self._with_latents(asked, inputs)
             for blob in blobs_of(asked):
-                inputs[blob] = f"in-{len(inputs)}{Path(blob).suffix}"
-                self.blobs.fetch(blob, self.folder / inputs[blob])
+                if blob not in inputs:
+                    self._fetch(blob, inputs)
         except BlobMissing as error:
             _LOG.warning("%s lacks an input: %s", self.job.id, error)
             message = "A file that this video starts from is not there any more."
@@ -114,6 +121,21 @@ class Errand:
             inputs=inputs,
             keep_latents=True,
         )
+
+    def _with_latents(self, asked: Asked, inputs: dict[str, str]) -> Asked:
+        """The same with the source's latents fetched, or without them: they go sooner than its video, which has all."""
+        if asked.source is None or asked.source.latents is None:
+            return asked
+        try:
+            self._fetch(asked.source.latents, inputs)
+        except BlobMissing:
+            return replace(asked, source=replace(asked.source, latents=None))
+        return asked
+
+    def _fetch(self, blob: str, inputs: dict[str, str]) -> None:
+        name = f"in-{len(inputs)}{Path(blob).suffix}"
+        self.blobs.fetch(blob, self.folder / name)
+        inputs[blob] = name
 
     def _follow(self, bench: Workbench) -> Outcome:
         """Hear the maker until its last word, and cancel what is lost or has no time any more."""

@@ -178,14 +178,14 @@ async def queue_job(
     if attached is not None and blob is not None:
         await to_thread.run_sync(call.service.blobs.put, blob, attached.upload.path)
     try:
+        # Before the job stands: a client whose answer is an error asks again, and would have two.
+        await call.done(id, "asked for")
         job = await to_thread.run_sync(lambda: call.service.queue.add(new, key=key, limits=limits))
     except BaseException:
         await _drop(call, blob)
         raise
     if job.id != id:
         await _drop(call, blob)
-    else:
-        await call.done(id)
     return job
 
 
@@ -258,7 +258,7 @@ def _settle(
         seconds=seconds_text(plan.seconds),
         request=asked.to_dict(),
         source_id=source.id if source else None,
-        priority=actor.limits.priority,
+        priority=-actor.limits.priority,  # of users the higher goes first, in the queue the lower
         cost=work(model, plan),
         files={"input": input_blob} if input_blob else {},
     )

@@ -153,7 +153,12 @@ class Crew:
             post.process = None
             _LOG.warning("worker %d ended with %d; the next starts in %.1f s", number, code, post.next_at - now)
         if post.process is None and now >= post.next_at:
-            post.process, post.started_at = self._start(), now
+            try:
+                post.process, post.started_at = self._start(), now
+            except OSError as error:  # no memory or no process to be had just now
+                post.deaths += 1
+                post.next_at = now + wait_before(post.deaths)
+                _LOG.warning("worker %d cannot be started: %s", number, error)
 
     def _start(self) -> subprocess.Popen[bytes]:
         # A session of its own: Ctrl-C reaches us alone. Its standard input ends with us, however we end.
@@ -200,7 +205,8 @@ def say(line: str) -> None:
 def _listening(host: str, port: int) -> Iterator[socket.socket]:
     """A bound socket, taken before anything else is opened; raises InvalidRequest."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as listener:
+    # asyncio lets small answers go at once (TCP_NODELAY) only on sockets that are TCP by name.
+    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))

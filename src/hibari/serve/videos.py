@@ -7,9 +7,10 @@ from typing import Any
 from anyio import to_thread
 from starlette.responses import JSONResponse, Response
 
+from hibari.errors import HibariError
 from hibari.serve.asked import Source
 from hibari.serve.call import Call
-from hibari.serve.errors import ApiError, invalid, missing, not_found
+from hibari.serve.errors import LOG, ApiError, invalid, missing, not_found
 from hibari.serve.making import Attached, queue_job, read_wish, start_image
 from hibari.serve.uploads import CLIPS
 from hibari.serve.wire import Fields, page, video_object
@@ -52,8 +53,8 @@ async def delete_video(call: Call) -> Response:
     removed = await to_thread.run_sync(call.service.queue.remove, job.id)
     if removed is None:
         raise not_found("video", "video_id")
-    await to_thread.run_sync(drop_files, call, removed)
     await call.done(job.id)
+    await to_thread.run_sync(drop_files, call, removed)
     return JSONResponse({"id": job.id, "object": "video.deleted", "deleted": True})
 
 
@@ -133,9 +134,12 @@ def finished(job: Job, param: str) -> Source:
 
 
 def drop_files(call: Call, job: Job) -> None:
-    """Delete the blobs of a job whose row is gone."""
+    """Delete the blobs of a job whose row is gone; what cannot be deleted now is the sweeper's."""
     for name in job.files.values():
-        call.service.blobs.delete(name)
+        try:
+            call.service.blobs.delete(name)
+        except HibariError as error:
+            LOG.warning("%s stays for now: %s", name, error)
 
 
 async def _source(call: Call, fields: Fields) -> tuple[Source, Attached | None, Job | None]:

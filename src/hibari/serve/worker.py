@@ -32,6 +32,7 @@ from hibari.store.queue import Job, Queue
 FOLDER = "work"
 _LOG = logging.getLogger(__name__)
 _PACE = Pace()
+MODELS_KEPT_S = 30.0  # as long as the API keeps them
 
 
 def work(settings: Settings, *, stop: Event, models: Collection[str] | None = None, pace: Pace = _PACE) -> None:
@@ -43,7 +44,7 @@ def work(settings: Settings, *, stop: Event, models: Collection[str] | None = No
     settings.ensure_home()
     with Store.open(ledger_url(settings)) as store, private_folder(settings.home / FOLDER) as folder:
         worker = Worker(settings, queue=Queue(store), blobs=open_blobs(settings), folder=folder, pace=pace)
-        worker.run(stop, set(catalog.names(settings) if models is None else models))
+        worker.run(stop, models)
 
 
 def check_settings(settings: Settings) -> None:
@@ -59,9 +60,13 @@ class Worker:
         self._settings, self._queue, self._blobs, self._folder, self._pace = settings, queue, blobs, folder, pace
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._bench: Workbench | None = None
+        self._names, self._looked_at = frozenset[str](), -MODELS_KEPT_S
 
-    def run(self, stop: Event, models: Collection[str]) -> None:
-        """Claim and make until `stop` is set; raises HibariError where the maker cannot start."""
+    def run(self, stop: Event, models: Collection[str] | None) -> None:
+        """Claim and make until `stop` is set; raises HibariError where the maker cannot start.
+
+        `models` None: those that are here, also those that came after the worker.
+        """
         try:
             while (bench := self._ready_bench(stop)) is not None:
                 job = self._claim(models)
@@ -103,9 +108,15 @@ class Worker:
                 raise HibariError(f"the maker was not ready after {self._pace.load_s:g} seconds.")
         return None
 
-    def _claim(self, models: Collection[str]) -> Job | None:
+    def _here(self) -> Collection[str]:
+        """The models of this machine, looked for again now and then."""
+        if time.monotonic() > self._looked_at + MODELS_KEPT_S:
+            self._names, self._looked_at = frozenset(catalog.names(self._settings)), time.monotonic()
+        return self._names
+
+    def _claim(self, models: Collection[str] | None) -> Job | None:
         try:
-            return self._queue.claim(self._owner, models)
+            return self._queue.claim(self._owner, self._here() if models is None else models)
         except StoreError as error:
             _LOG.warning("nothing can be claimed: %s", error)
             time.sleep(self._pace.retry_s)

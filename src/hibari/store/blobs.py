@@ -118,8 +118,9 @@ class FolderBlobs:
             if NAME.fullmatch(name) is None:
                 continue
             try:
-                stored_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-            except FileNotFoundError:  # deleted while we looked
+                with _translated(name):
+                    stored_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+            except BlobMissing:  # deleted while we looked
                 continue
             yield name, stored_at
 

@@ -193,12 +193,12 @@ class Queue:
     def list(
         self, user: str | None, *, limit: int, after: str | None, order: Literal["asc", "desc"]
     ) -> tuple[Jobs, bool]:
-        """At most `limit` jobs of a user (None: of all) past the one of id `after`, and whether there are more.
+        """At most `limit` videos of a user (None: of all) past the one of id `after`, and whether there are more.
 
         Raises InvalidRequest where the user has no job of that id.
         """
         videos = tables.videos
-        query = select(videos).limit(limit + 1)
+        query = select(videos).where(videos.c.verb != "image").limit(limit + 1)  # those are answered as they are asked
         if user is not None:
             query = query.where(videos.c.user_name == user)
         with self._store.reading() as connection:
