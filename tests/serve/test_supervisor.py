@@ -148,8 +148,10 @@ def test_a_service_comes_up_and_goes_down_in_order(served: tuple[subprocess.Pope
     asked = urllib.request.Request(f"{address[1]}/videos", headers={"Authorization": f"Bearer {key[1]}"})
     with urllib.request.urlopen(asked, timeout=PATIENCE_S) as answer:
         assert json.load(answer)["data"] == []
+    soon(lambda: bool(list((settings.home / "work").glob("*"))))  # the worker is at its place
     process.send_signal(signal.SIGTERM)
     assert process.wait(PATIENCE_S) == 0
+    assert "Fatal" not in process.stderr.read(), "no process aborts on its way out"
     assert not list((settings.home / "work").glob("*")), "the worker has gone, and its folder with it"
     with Store.open(ledger_url(settings), migrate=False) as store:
         assert welcome(store) is None

@@ -144,7 +144,9 @@ def main() -> int:
     settings = decode_settings(sys.stdin.buffer.readline())
 
     def watch() -> None:
-        sys.stdin.buffer.read()
+        # Not through the buffer: a thread that holds its lock when Python ends takes the process down with an abort.
+        while os.read(sys.stdin.fileno(), 1024):
+            pass
         stop.set()
 
     Thread(target=watch, daemon=True).start()
