@@ -12,17 +12,15 @@ from hibari.serve.videos import find
 from hibari.store.queue_rows import Job
 
 VARIANTS = {"video": "video/mp4", "thumbnail": "image/webp", "spritesheet": "image/jpeg"}
-PREVIEW, PREVIEW_TYPE = "preview", "image/webp"
 SUFFIXES = {"video/mp4": ".mp4", "image/webp": ".webp", "image/jpeg": ".jpg"}
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
 async def download_content(call: Call) -> Response:
-    """The video, its thumbnail or its spritesheet; while it is made, a preview where the operator allows it."""
+    """The video, its thumbnail or its spritesheet."""
     variant = call.query("variant") or "video"
-    previews = call.service.settings.service.previews == "on"
-    if variant not in VARIANTS and not (variant == PREVIEW and previews):
-        raise invalid("variant", f"Allowed: {', '.join(VARIANTS)}{f', {PREVIEW}' if previews else ''}.")
+    if variant not in VARIANTS:
+        raise invalid("variant", f"Allowed: {', '.join(VARIANTS)}.")
     job = await find(call, call.path("video_id"))
     name, kind = _blob(call, job, variant)
     size = await to_thread.run_sync(call.service.blobs.size, name)
@@ -31,20 +29,18 @@ async def download_content(call: Call) -> Response:
     tag = f'"{job.generation_id or 0:012x}-{variant}-{size:x}"'
     headers = {
         "accept-ranges": "bytes",
-        "cache-control": "private, no-cache" if variant != PREVIEW else "no-store",
+        "cache-control": "private, no-cache",
         "content-disposition": f'attachment; filename="{job.id}{SUFFIXES[kind]}"',
         "etag": tag,
     }
     known = call.request.headers.get("if-none-match", "")
-    if variant != PREVIEW and (known.strip() == "*" or tag in (each.strip() for each in known.split(","))):
+    if known.strip() == "*" or tag in (each.strip() for each in known.split(",")):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     return await to_thread.run_sync(_part, call, name, kind, size, headers)
 
 
 def _blob(call: Call, job: Job, variant: str) -> tuple[str, str]:
     """The blob's name and type; raises ApiError, which clients do not take for a reason to try again."""
-    if variant == PREVIEW and job.status == "in_progress":
-        return f"{job.id}/preview.webp", PREVIEW_TYPE
     if job.status in ("queued", "in_progress"):
         text = f"This video is not ready: it is {job.status.replace('_', ' ')}."
         raise ApiError(404, text, code="video_not_ready", param="video_id")

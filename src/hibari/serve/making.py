@@ -14,6 +14,7 @@ from typing import Any
 
 from anyio import to_thread
 
+from hibari.access.quota import allowance
 from hibari.errors import InvalidRequest
 from hibari.fetch import fetch
 from hibari.produce import job as production
@@ -286,11 +287,12 @@ def _shape(source: Source) -> production.ClipShape:
 
 def _limits(call: Call, seconds: float) -> Limits:
     """What this user may have, where nothing else is set for them what everybody may."""
-    own, all_users = call.actor.limits, call.service.settings.service
+    service = call.service.settings.service
+    allowed = allowance(call.actor.limits, service)
     return Limits(
-        queue=all_users.queue_limit,
-        jobs_at_once=all_users.jobs_at_once if own.jobs_at_once is None else own.jobs_at_once,
-        seconds_a_day=all_users.seconds_a_day if own.seconds_a_day is None else own.seconds_a_day,
+        queue=service.queue_limit,
+        jobs_at_once=allowed.jobs_at_once,
+        seconds_a_day=allowed.seconds_a_day,
         seconds=seconds,
     )
 

@@ -12,7 +12,7 @@ from hibari.access import Action
 from hibari.serve import openapi as shapes
 from hibari.serve.call import Call, Operation
 from hibari.serve.characters import create_character, get_character
-from hibari.serve.content import PREVIEW, VARIANTS, download_content
+from hibari.serve.content import VARIANTS, download_content
 from hibari.serve.events import stream_events
 from hibari.serve.images import generate_images
 from hibari.serve.metrics import healthz, read_metrics, readyz
@@ -72,7 +72,7 @@ def _making() -> tuple[Operation, ...]:
 
 
 def _reading() -> tuple[Operation, ...]:
-    variant = {"variant": {"type": "string", "enum": [*VARIANTS, PREVIEW]}}
+    variant = {"variant": {"type": "string", "enum": [*VARIANTS]}}
     one = "/v1/videos/{video_id}"
     kind = "video"
     return (

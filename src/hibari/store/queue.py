@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import Connection, Select, and_, case, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, and_, case, delete, func, insert, select, update
 
 from hibari.errors import HibariError, InvalidRequest
 from hibari.store import tables
@@ -228,14 +228,6 @@ class Queue:
         with self._store.reading() as connection:
             over = and_(videos.c.status.in_(("completed", "failed")), videos.c.expires_at <= self._clock(connection))
             return _jobs(connection, select(videos).where(over).order_by(videos.c.expires_at).limit(limit))
-
-    def position(self, job: Job) -> int:
-        """How many queued jobs go before this one, fair shares aside."""
-        videos = tables.videos
-        older = and_(videos.c.priority == job.priority, videos.c.sequence < job.sequence)
-        before = and_(videos.c.status == "queued", or_(videos.c.priority < job.priority, older))
-        with self._store.reading() as connection:
-            return connection.execute(select(func.count()).select_from(videos).where(before)).scalar_one()
 
     def depth(self) -> dict[str, int]:
         """How many jobs there are in each of the four states."""

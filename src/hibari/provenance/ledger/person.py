@@ -23,7 +23,8 @@ _BATCH = 500
 class Erasure:
     """What was erased. `files` are those of held items, which the caller removes (`HeldFiles.remove`) once this stands.
 
-    `blobs` are the files of the service's `videos` and characters, which the caller deletes from where they lie.
+    `blobs` are the files of the service's `videos` and characters, which the caller deletes from where they lie;
+    `service_rows` counts all that the service kept, keys and quotas too.
 
     `repeated` are generations of others that lost their request, which repeated one of the user's: replays, and sheets
     that show them. `scrubbed` says that no readable trace is left in the database's files (SQLite; elsewhere the
@@ -37,13 +38,14 @@ class Erasure:
     fingerprints: int
     files: tuple[str, ...]
     videos: int
+    service_rows: int
     blobs: tuple[str, ...]
     scrubbed: bool = False
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing was kept of the user."""
-        return not (self.generations or self.videos or self.held_items or self.screenings or self.files)
+        return not (self.generations or self.service_rows or self.held_items or self.screenings or self.files)
 
     def scrubbed_if(self, scrubbed: bool) -> Self:
         """The same, with the word of the store on its files."""
@@ -117,7 +119,7 @@ def erase(connection: Connection, user: str, at: datetime) -> Erasure:
     mine = table.c.user_name == user
     connection.execute(update(table).where(mine, table.c.state == "held").values(state="refused"))
     connection.execute(update(table).where(mine).values(_FORGOTTEN | {"user_name": None, "erased_at": at}))
-    videos, blobs = service_data.erase(connection, user)
+    videos, rows, blobs = service_data.erase(connection, user)
     return Erasure(
         generations=tuple(GenerationId(value) for value in sorted(ids)),
         repeated=tuple(GenerationId(value) for value in repeated),
@@ -126,6 +128,7 @@ def erase(connection: Connection, user: str, at: datetime) -> Erasure:
         fingerprints=hashes,
         files=tuple(files),
         videos=videos,
+        service_rows=rows,
         blobs=blobs,
     )
 

@@ -36,20 +36,21 @@ def export(connection: Connection, user: str) -> dict[str, list[dict[str, Any]]]
     }
 
 
-def erase(connection: Connection, user: str) -> tuple[int, tuple[str, ...]]:
-    """Take a user out of the service's tables: how many videos, and the names of the blobs that the caller removes."""
+def erase(connection: Connection, user: str) -> tuple[int, int, tuple[str, ...]]:
+    """Take a user out of the service's tables: the videos and all rows, counted, and blobs for the caller to remove."""
     videos, characters, audit = tables.videos, tables.characters, tables.audit
     files = connection.execute(select(videos.c.files).where(videos.c.user_name == user)).scalars().all()
     blobs = [name for each in files for name in (each or {}).values()]
     blobs += connection.execute(select(characters.c.file).where(characters.c.user_name == user)).scalars()
+    rows = 0
     for table in OWNED.values():  # a webhook's events go with it
-        connection.execute(delete(table).where(table.c.user_name == user))
-    connection.execute(delete(tables.users).where(tables.users.c.name == user))
+        rows += connection.execute(delete(table).where(table.c.user_name == user)).rowcount
+    rows += connection.execute(delete(tables.users).where(tables.users.c.name == user)).rowcount
     for name in _names(user):
         connection.execute(update(audit).where(audit.c.actor == name).values(actor=pseudonym(name)))
         about = audit.c.resource == user_resource(name)
         connection.execute(update(audit).where(about).values(resource=user_resource(pseudonym(name))))
-    return len(files), tuple(blobs)
+    return len(files), rows, tuple(blobs)
 
 
 def _names(user: str) -> tuple[str, str]:
