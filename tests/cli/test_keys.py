@@ -154,3 +154,11 @@ def test_an_erasure_takes_the_service_with_it(
     assert run(["audit", "verify"]) == 0, "and the log still holds"
     assert run(["audit", "list"]) == 0
     assert "ann" not in capsys.readouterr().out
+
+
+def test_an_erasure_of_keys_alone_is_one(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from hibari.cli import run
+
+    monkeypatch.setenv("HIBARI_HOME", str(here))
+    assert run(["keys", "create", "--user", "bob", "--role", "viewer", "--quiet"]) == 0
+    assert [run(["ledger", "erase", "bob", "--yes"]) for _ in range(2)] == [0, 1], "and then nothing is kept"
