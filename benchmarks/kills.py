@@ -96,7 +96,7 @@ class Run:
     def kill_a_worker(self) -> None:
         """`kill -9` for one of the workers that are there."""
         assert self.process is not None
-        workers = children(self.process.pid, "hibari.serve.worker")
+        workers = children(self.process.pid, "hibari.serve.work.worker")
         if workers:
             with contextlib.suppress(ProcessLookupError):  # it died by itself just now
                 os.kill(random.choice(workers), signal.SIGKILL)

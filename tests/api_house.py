@@ -10,8 +10,8 @@ import httpx
 
 from hibari.access import Users
 from hibari.config import ServiceSettings, Settings
-from hibari.serve.app import create_app
-from hibari.serve.service import Service
+from hibari.serve.api.app import create_app
+from hibari.serve.api.service import Service
 
 ROLES = {"ann": "creator", "bob": "creator", "root": "admin", "eve": "viewer", "al": "auditor"}
 

@@ -21,8 +21,8 @@ def work(
     home: Home = None,
 ) -> int:
     """Join a service's queue with a worker of this machine (HIBARI_DATABASE and HIBARI_FILES say which)."""
-    from hibari.serve import worker
     from hibari.serve.journal import write_journal
+    from hibari.serve.work import worker
 
     # The first model that is named is the one that is loaded while there is nothing to do.
     settings = Settings.load(home=home, device=device, dtype=dtype, model=model[0] if model else None)

@@ -23,7 +23,7 @@ from hibari.config import Settings
 from hibari.errors import HibariError
 from hibari.safety.categories import OPENAI_NAMES, openai_scores
 from hibari.safety.policy import Policy, Verdict
-from hibari.serve.protocol import decode_settings, encode_settings
+from hibari.serve.pipes import decode_settings, encode_settings, own_stdout
 
 if TYPE_CHECKING:  # for the child alone: none of it has to be in the API's memory
     from hibari.safety.frames import FrameScreen
@@ -269,7 +269,6 @@ class Checks:
 
 def main() -> None:
     """Answer requests until the API is gone; a fault that is no error of Hibari's ends the process."""
-    from hibari.serve.maker import own_stdout
 
     pipe = own_stdout()
     settings = decode_settings(sys.stdin.buffer.readline())

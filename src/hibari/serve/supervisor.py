@@ -21,8 +21,8 @@ from hibari.access import Actor, Audit, Decision, Keys, Resource, Users
 from hibari.config import Settings
 from hibari.errors import InvalidRequest
 from hibari.serve.journal import write_journal
-from hibari.serve.protocol import encode_settings
-from hibari.serve.worker import check_settings
+from hibari.serve.pipes import encode_settings
+from hibari.serve.work.worker import check_settings
 from hibari.store import Store
 
 ADMIN = "admin"
@@ -49,8 +49,8 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
 def _run_api(settings: Settings, listener: socket.socket, workers: int) -> None:
     import uvicorn
 
-    from hibari.serve.app import create_app
-    from hibari.serve.service import Service
+    from hibari.serve.api.app import create_app
+    from hibari.serve.api.service import Service
 
     service = Service.open(settings)
     welcome(service.store)
@@ -118,7 +118,7 @@ class Crew:
 
     settings: Settings
     size: int
-    command: tuple[str, ...] = (sys.executable, "-P", "-m", "hibari.serve.worker")
+    command: tuple[str, ...] = (sys.executable, "-P", "-m", "hibari.serve.work.worker")
     posts: list[Post] = field(init=False)
     _over: Event = field(default_factory=Event)
 

@@ -1,8 +1,8 @@
 """Webhooks: where a user wants to be told, and the outbox of what has still to be told there.
 
 Events are written in the transaction of the change that they tell of (`queue_rows.write_events`), and handed out by
-`due` until they are delivered or given up. Signing and sending are not done here: see `serve/outbox.py`. Payloads and
-signatures follow OpenAI's webhooks, which are Standard Webhooks (standardwebhooks.com).
+`due` until they are delivered or given up. Signing and sending are not done here: see `serve/api/outbox.py`. Payloads
+and signatures follow OpenAI's webhooks, which are Standard Webhooks (standardwebhooks.com).
 """
 
 import base64

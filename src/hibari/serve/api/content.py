@@ -1,0 +1,83 @@
+"""The bytes of a finished video: whole, in ranges, or not again where the client has them."""
+
+import re
+from http import HTTPStatus
+
+from anyio import to_thread
+from starlette.responses import Response, StreamingResponse
+
+from hibari.serve.api.call import Call
+from hibari.serve.api.errors import ApiError, invalid
+from hibari.serve.api.videos import find
+from hibari.store.queue_rows import Job
+
+VARIANTS = {"video": "video/mp4", "thumbnail": "image/webp", "spritesheet": "image/jpeg"}
+SUFFIXES = {"video/mp4": ".mp4", "image/webp": ".webp", "image/jpeg": ".jpg"}
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
+
+
+async def download_content(call: Call) -> Response:
+    """The video, its thumbnail or its spritesheet."""
+    variant = call.query("variant") or "video"
+    if variant not in VARIANTS:
+        raise invalid("variant", f"Allowed: {', '.join(VARIANTS)}.")
+    job = await find(call, call.path("video_id"))
+    name, kind = _blob(call, job, variant)
+    size = await to_thread.run_sync(call.service.blobs.size, name)
+    if size is None:
+        raise ApiError(404, f"This video has no {variant}.", code="not_found", param="variant")
+    tag = f'"{job.generation_id or 0:012x}-{variant}-{size:x}"'
+    headers = {
+        "accept-ranges": "bytes",
+        "cache-control": "private, no-cache",
+        "content-disposition": f'attachment; filename="{job.id}{SUFFIXES[kind]}"',
+        "etag": tag,
+    }
+    known = call.request.headers.get("if-none-match", "")
+    if known.strip() == "*" or tag in (each.strip() for each in known.split(",")):
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    return await to_thread.run_sync(_part, call, name, kind, size, headers)
+
+
+def _blob(call: Call, job: Job, variant: str) -> tuple[str, str]:
+    """The blob's name and type; raises ApiError, which clients do not take for a reason to try again."""
+    if job.status in ("queued", "in_progress"):
+        text = f"This video is not ready: it is {job.status.replace('_', ' ')}."
+        raise ApiError(404, text, code="video_not_ready", param="video_id")
+    if job.status == "failed":
+        raise ApiError(404, "This video failed: there is nothing to download.", code="video_failed", param="video_id")
+    expires_at = job.moments.expires_at
+    if expires_at is not None and expires_at <= call.service.clock():
+        raise ApiError(404, "This video has expired.", code="video_expired", param="video_id")
+    if variant not in job.files:
+        raise ApiError(404, f"This video has no {variant}.", code="not_found", param="variant")
+    return job.files[variant], VARIANTS[variant]
+
+
+def _part(call: Call, name: str, kind: str, size: int, headers: dict[str, str]) -> Response:
+    """The whole file, or the one range that was asked for."""
+    start, length, status = 0, size, HTTPStatus.OK
+    wanted = call.request.headers.get("range")
+    if wanted is not None and call.request.headers.get("if-range", headers["etag"]) == headers["etag"]:
+        found = _RANGE.fullmatch(wanted.strip())
+        if found is not None and any(found.groups()):  # other forms, and several ranges, get the whole
+            start, length = _span(found[1], found[2], size)
+            status = HTTPStatus.PARTIAL_CONTENT
+            headers |= {"content-range": f"bytes {start}-{start + length - 1}/{size}"}
+    headers |= {"content-length": str(length)}
+    if call.request.method == "HEAD":
+        return Response(status_code=status, headers=headers, media_type=kind)
+    return StreamingResponse(call.service.blobs.open(name, start, length), status, headers, kind)
+
+
+def _span(first: str, last: str, size: int) -> tuple[int, int]:
+    """Start and length of a range; raises ApiError for one outside the file."""
+    if first:
+        start = int(first)
+        stop = min(int(last), size - 1) if last else size - 1
+    else:
+        start, stop = max(0, size - int(last)), size - 1
+    if start > stop:
+        headers = {"content-range": f"bytes */{size}"}
+        raise ApiError(416, "The file does not have this range.", code="invalid_range", headers=headers)
+    return start, stop - start + 1

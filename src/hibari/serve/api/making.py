@@ -1,0 +1,308 @@
+"""From the fields of a request to a job in the queue: everything is checked first, then stored, then answered.
+
+Nothing is made here: the plan is drawn without torch, and what it says is held against the limits in the transaction
+that queues the job.
+"""
+
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from anyio import to_thread
+
+from hibari.access.quota import allowance
+from hibari.errors import InvalidRequest
+from hibari.fetch import fetch
+from hibari.produce import job as production
+from hibari.request import CONSENT, GenerationRequest
+from hibari.serve.api.call import Call
+from hibari.serve.api.cost import work
+from hibari.serve.api.errors import invalid, missing
+from hibari.serve.api.uploads import PICTURES, Shelf, Upload, data_of
+from hibari.serve.api.wire import Fields, checked_text, seconds_text
+from hibari.serve.asked import Asked, CharacterUse, Source, Verb
+from hibari.store.queue import Limits
+from hibari.store.queue_rows import Job, NewJob, new_video_id
+
+SORA_SIZE, SORA_SECONDS = "720x1280", 4.0  # what the Videos API gives to who does not say, and so an alias does
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_FETCH_S = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What somebody asks for, before a model has had its say."""
+
+    prompt: str
+    negative: str
+    called: str | None
+    size: str | None
+    seconds: float | None
+    fps: int | None
+    num_frames: int | None
+    seed: int | None
+    steps: int | None
+    guidance: float | None
+    strength: float | None
+    consent: str | None
+    characters: tuple[CharacterUse, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attached:
+    """A file that the job takes along: the upload, its suffix, and what it is to the job."""
+
+    upload: Upload
+    suffix: str
+
+
+async def read_wish(call: Call, fields: Fields, *, shaped: bool) -> Wish:
+    """The fields that every verb shares; `shaped`: size, length and rate may be asked for. Raises ApiError."""
+    prompt = fields.text("prompt", required=True)
+    assert prompt is not None
+    if (count := fields.whole("n")) not in (None, 1):
+        raise invalid("n", f"{count} is not allowed: one request makes one video.")
+    return Wish(
+        prompt=prompt,
+        negative=fields.text("negative_prompt") or "",
+        called=fields.text("model", most=200),
+        size=_size(fields) if shaped else None,
+        seconds=fields.number("seconds") if shaped else None,
+        fps=fields.whole("fps") if shaped else None,
+        num_frames=_num_frames(fields) if shaped else None,
+        seed=fields.whole("seed"),
+        steps=fields.whole("num_inference_steps"),
+        guidance=fields.number("guidance_scale"),
+        strength=fields.number("strength"),
+        consent=fields.choice("consent", CONSENT),
+        characters=await _characters(call, fields),
+    )
+
+
+def _size(fields: Fields) -> str | None:
+    size, width, height = fields.text("size", most=32), fields.whole("width"), fields.whole("height")
+    if width is None and height is None:
+        return size
+    if width is None or height is None:
+        raise missing("height" if height is None else "width")
+    both = f"{width}x{height}"
+    if size not in (None, both):
+        raise invalid("size", "It is not what width and height say. Leave one of them out.")
+    return both
+
+
+def _num_frames(fields: Fields) -> int | None:
+    frames = fields.whole("num_frames")
+    if frames is not None and not 1 < frames <= 10_000:
+        raise invalid("num_frames", "Give 2 to 10000.")
+    return frames
+
+
+async def _characters(call: Call, fields: Fields) -> tuple[CharacterUse, ...]:
+    given = fields.raw("characters")
+    if given is None:
+        return ()
+    wrong = invalid("characters", 'Give a list of ids, such as ["char_..."].')
+    if not isinstance(given, list):
+        raise wrong
+    ids = [one.get("id") if isinstance(one, dict) and one.keys() == {"id"} else one for one in given]
+    names = [id for id in ids if isinstance(id, str)]
+    if len(names) != len(given):
+        raise wrong
+    found = await to_thread.run_sync(call.service.characters.used, call.actor.user, names)
+    if len(found) != len(names):
+        raise invalid("characters", "No character of yours has one of these ids.", "not_found")
+    return found
+
+
+async def start_image(call: Call, fields: Fields, shelf: Shelf) -> Attached | None:
+    """The picture of `input_reference`: a file, or an object with a URL of one. Raises ApiError."""
+    name = "input_reference"
+    upload = fields.upload(name)
+    if upload is None:
+        given = fields.raw(name)
+        if given is None:
+            return None
+        if not isinstance(given, dict):
+            raise invalid(name, "Give a file, or an object with image_url.", "invalid_type")
+        if given.keys() != {"image_url"}:
+            raise invalid(name, "Of an object, image_url is taken, and nothing else.", "not_supported")
+        upload = await shelf.keep_bytes(await picture_at(call, given["image_url"], f"{name}.image_url"))
+    suffix, info = await call.service.uploads.look(upload, name, PICTURES)
+    if info.kind != "still":
+        raise invalid(name, "A picture is wanted here. A clip goes to /v1/videos/edits.", "invalid_file")
+    return Attached(upload=upload, suffix=suffix)
+
+
+async def picture_at(call: Call, url: Any, param: str) -> bytes:
+    """The bytes behind a URL: of a data URL always, of others where the operator lets them be fetched."""
+    if not isinstance(url, str):
+        raise invalid(param, "A URL is expected here.", "invalid_type")
+    if url[:5].lower() == "data:":
+        return data_of(url, param)
+    if call.service.settings.service.fetch_urls != "on":
+        raise invalid(param, "This service fetches no URLs. Send the file, or a base64 data URL.", "not_supported")
+    checked_text(param, url, 4096)
+    most = call.service.uploads.max_bytes
+    return await to_thread.run_sync(lambda: fetch(url, max_bytes=most, seconds=_FETCH_S))
+
+
+async def queue_job(
+    call: Call,
+    wish: Wish,
+    fields: Fields,
+    verb: Verb,
+    *,
+    attached: Attached | None = None,
+    source: Source | None = None,
+    inherited: Job | None = None,
+) -> Job:
+    """The job of a wish, queued; or the one that the same Idempotency-Key made before.
+
+    `attached` is the start image, or the clip of a `source` that was uploaded; `inherited` is the job whose video the
+    `source` is. Raises ApiError and what the plan and the limits raise.
+    """
+    id = new_video_id()
+    blob = f"{id}/input{attached.suffix}" if attached is not None else None
+    if source is not None and attached is not None:
+        assert blob is not None
+        source = replace(source, video=blob)
+    called = wish.called or (inherited.request["called"] if inherited else None) or call.service.settings.model
+    new, limits = await to_thread.run_sync(
+        lambda: _settle(call, wish, verb, id=id, called=called, source=source, attached=attached)
+    )
+    key = _idempotency_key(call, fields) if verb != "image" else None  # one request of many jobs, answered at once
+    if attached is not None and blob is not None:
+        await to_thread.run_sync(call.service.blobs.put, blob, attached.upload.path)
+    try:
+        # Before the job stands: a client whose answer is an error asks again, and would have two.
+        await call.done(id, "asked for")
+        job = await to_thread.run_sync(lambda: call.service.queue.add(new, key=key, limits=limits))
+    except BaseException:
+        await _drop(call, blob)
+        raise
+    if job.id != id:
+        await _drop(call, blob)
+    return job
+
+
+async def _drop(call: Call, blob: str | None) -> None:
+    if blob is not None:
+        await to_thread.run_sync(call.service.blobs.delete, blob)
+
+
+def _settle(
+    call: Call,
+    wish: Wish,
+    verb: Verb,
+    *,
+    id: str,
+    called: str,
+    source: Source | None,
+    attached: Attached | None,
+) -> tuple[NewJob, Limits]:
+    """The row of a wish and what it counts as, once a plan could be drawn; raises what is wrong with it."""
+    service, actor = call.service, call.actor
+    name = service.models.resolve(called)
+    as_sora = service.models.is_alias(called) and source is None
+    size = wish.size or (SORA_SIZE if as_sora and verb == "create" else None)
+    image = attached if source is None else None
+    request = GenerationRequest(
+        prompt=wish.prompt,
+        negative=wish.negative,
+        model=name,
+        size=size,  # type: ignore[arg-type]  # it takes text as well
+        seconds=_seconds(call, wish, verb, name, as_sora),
+        fps=wish.fps,
+        seed=wish.seed if wish.seed is not None else secrets.randbelow(production.NO_SEED_ABOVE),
+        steps=wish.steps,
+        guidance=wish.guidance,
+        strength=wish.strength,
+        image=image.upload.path if image else None,
+        consent=wish.consent,
+        video=Path(source.video) if source else None,
+        extend=verb == "extend",
+        references=tuple(Path(each.file) for each in wish.characters),
+    )
+    model, plan = production.check(request, service.settings, _shape(source) if source else None)
+    input_blob = f"{id}/input{attached.suffix}" if attached else None
+    asked = Asked(
+        verb=verb,
+        prompt=wish.prompt,
+        negative=wish.negative,
+        model=name,
+        called=called,
+        size=str(plan.delivered),
+        seconds=plan.made_seconds,
+        fps=plan.fps,
+        num_frames=wish.num_frames,
+        seed=request.seed,
+        steps=plan.steps,
+        guidance=plan.guidance,
+        strength=wish.strength,
+        input=input_blob if image else None,
+        source=source,
+        characters=wish.characters,
+        consent=wish.consent,
+    )
+    new = NewJob(
+        id=id,
+        user=actor.user,
+        verb=verb,
+        model=name,
+        prompt=wish.prompt,
+        size=str(plan.delivered),
+        seconds=seconds_text(plan.seconds),
+        request=asked.to_dict(),
+        source_id=source.id if source else None,
+        priority=-actor.limits.priority,  # of users the higher goes first, in the queue the lower
+        cost=work(model, plan),
+        files={"input": input_blob} if input_blob else {},
+    )
+    return new, _limits(call, plan.made_seconds)
+
+
+def _seconds(call: Call, wish: Wish, verb: Verb, name: str, as_sora: bool) -> float | None:
+    """How long it is to be: frames go before seconds; None leaves it to the model, or to the clip that is redrawn."""
+    if verb == "image":
+        return 0
+    if wish.num_frames is not None:
+        return wish.num_frames / (wish.fps or call.service.models.all()[name].card.fps)
+    if wish.seconds is not None:
+        if wish.seconds <= 0:
+            raise invalid("seconds", f"{wish.seconds:g} is not allowed: give more than 0.")
+        return wish.seconds
+    return SORA_SECONDS if as_sora else None
+
+
+def _shape(source: Source) -> production.ClipShape:
+    width, height = map(int, source.size.split("x"))
+    rate = Fraction(source.fps).limit_denominator(100_000)
+    return production.ClipShape(frames=source.frames, fps=rate, width=width, height=height)
+
+
+def _limits(call: Call, seconds: float) -> Limits:
+    """What this user may have, where nothing else is set for them what everybody may."""
+    service = call.service.settings.service
+    allowed = allowance(call.actor.limits, service)
+    return Limits(
+        queue=service.queue_limit,
+        jobs_at_once=allowed.jobs_at_once,
+        seconds_a_day=allowed.seconds_a_day,
+        seconds=seconds,
+    )
+
+
+def _idempotency_key(call: Call, fields: Fields) -> tuple[str, str] | None:
+    key = call.request.headers.get("idempotency-key")
+    if key is None:
+        return None
+    if not _KEY.fullmatch(key):
+        hint = "Give 1 to 255 printable characters without spaces."
+        raise InvalidRequest("It cannot be a key.", option="Idempotency-Key", hint=hint)
+    said = f"{call.request.method} {call.request.url.path}\n{fields.digest()}"
+    return key, hashlib.sha256(said.encode()).hexdigest()

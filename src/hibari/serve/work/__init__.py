@@ -1,0 +1,1 @@
+"""The workers: each claims jobs from the queue and has one child process, its maker, make them."""

@@ -1,0 +1,232 @@
+"""The maker: one process with torch in it, which makes what its worker orders. `python -m hibari.serve.work.maker`
+
+It knows no queue, no database of jobs and no blobs: an order names a private folder, and the files of the job are put
+there, each through the one door. Standard output is the pipe to the worker, and nothing else may write there. Where
+the worker is gone, the maker ends at once: what it was making is nobody's.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Event, Lock, Thread
+from typing import TYPE_CHECKING, BinaryIO
+
+from hibari import catalog
+from hibari.config import Settings
+from hibari.errors import (
+    BadMedia,
+    Cancelled,
+    Held,
+    HibariError,
+    InvalidRequest,
+    MissingDependency,
+    Refused,
+    UnknownModel,
+)
+from hibari.produce import Hibari, Progress, Record
+from hibari.request import GenerationRequest
+from hibari.serve.asked import Asked
+from hibari.serve.pipes import decode_settings, own_stdout
+from hibari.serve.work.protocol import (
+    Answer,
+    Cancel,
+    Failed,
+    Made,
+    Make,
+    NotReady,
+    Ready,
+    Step,
+    Stopped,
+    decode,
+    encode,
+)
+
+if TYPE_CHECKING:
+    from hibari.request import Size
+
+NO_MEMORY = ("can't allocate memory", "out of memory")  # how torch's own allocators say it, as RuntimeErrors
+
+
+def main() -> int:
+    """Read settings, open the door, load the model, and make what comes in until the worker is gone."""
+    outbox = own_stdout()
+    channel = Channel(inbox=sys.stdin.buffer, outbox=outbox)
+    settings = decode_settings(channel.inbox.readline())
+    Thread(target=channel.listen, daemon=True).start()
+    try:
+        maker = Maker(settings, channel)
+    except HibariError as error:
+        channel.say(NotReady(message=str(error)))
+        return 1
+    channel.say(Ready())
+    maker.run()
+    return 0
+
+
+@dataclass
+class Channel:
+    """Both pipes to the worker. Orders are heard in a thread, so that a Cancel reaches what is being made."""
+
+    inbox: BinaryIO
+    outbox: BinaryIO
+    orders: "SimpleQueue[Make]" = field(default_factory=SimpleQueue)
+    _cancels: dict[str, Event] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+
+    def say(self, answer: Answer) -> None:
+        """Send an answer; one write, so that no line is torn."""
+        self.outbox.write(encode(answer))
+
+    def cancel_of(self, job: str) -> Event:
+        """What a Cancel of this job sets, whether it came already or not."""
+        with self._lock:
+            return self._cancels.setdefault(job, Event())
+
+    def forget(self, job: str) -> None:
+        """A job is over."""
+        with self._lock:
+            self._cancels.pop(job, None)
+
+    def listen(self) -> None:
+        """Hear orders until the worker is gone, and then end this process at once, in the middle of a step too."""
+        for line in self.inbox:
+            order = decode(line)
+            if isinstance(order, Cancel):
+                self.cancel_of(order.job).set()
+            else:
+                assert isinstance(order, Make), order
+                self.orders.put(order)
+        os._exit(0)
+
+
+class Maker:
+    """One `Hibari` with its model loaded, and the pipes to the worker."""
+
+    def __init__(self, settings: Settings, channel: Channel) -> None:
+        """Open the door and load the model of the settings; raises what keeps it from working."""
+        self._channel = channel
+        self._hibari = Hibari(settings)
+        self._hibari.load()
+
+    def run(self) -> None:
+        """Make order after order, until the thread that listens ends the process."""
+        while True:
+            order = self._channel.orders.get()
+            answer = self._answer(order)
+            self._channel.forget(order.job)
+            self._channel.say(answer)
+
+    def _answer(self, order: Make) -> Answer:
+        """What became of an order. What is not of its user's or this machine's making ends the process: a crash."""
+        try:
+            return self._make(order)
+        except Cancelled:
+            return Stopped(job=order.job)
+        except Refused as error:
+            return _failed(order, "moderation_blocked", str(error))
+        except Held as error:  # its hint speaks to the operator
+            return _failed(order, "held_for_review", error.message)
+        except (InvalidRequest, BadMedia, UnknownModel, MissingDependency) as error:
+            return _failed(order, "invalid_value", str(error))
+        except (MemoryError, RuntimeError) as error:
+            if not is_no_memory(error):
+                raise
+            return _failed(order, "out_of_memory", self._would_fit(order))
+
+    def _make(self, order: Make) -> Made:
+        folder, asked = Path(order.folder), Asked.from_dict(order.asked)
+        is_still = asked.verb == "image"
+        kind, output = ("image", "image.png") if is_still else ("video", "video.mp4")
+        latents = folder / "latents.safetensors" if order.keep_latents and not is_still else None
+        record = self._hibari.generate(
+            request_of(asked, folder, order.inputs),
+            output=folder / output,
+            on_progress=self._teller(order.job),
+            cancel=self._channel.cancel_of(order.job),
+            user=order.user,
+            keep_latents=latents,
+        )
+        files = {kind: output}
+        if not is_still:
+            files |= self._stills(order, record)
+        if latents is not None:
+            files["latents"] = latents.name
+        return Made(job=order.job, generation_id=record.id.value, files=files)
+
+    def _stills(self, order: Make, record: Record) -> dict[str, str]:
+        from hibari.produce.stills import publish_stills
+
+        if self._channel.cancel_of(order.job).is_set():
+            raise Cancelled("stopped as asked.")
+        tell, folder = self._teller(order.job), Path(order.folder)
+        files = {"thumbnail": "thumbnail.webp", "spritesheet": "spritesheet.jpg"}
+        tell(Progress(stage="stills", done=0, total=1))
+        publish_stills(
+            self._hibari,
+            record,
+            thumbnail=folder / files["thumbnail"],
+            spritesheet=folder / files["spritesheet"],
+            user=order.user,
+        )
+        tell(Progress(stage="stills", done=1, total=1))
+        return files
+
+    def _teller(self, job: str) -> Callable[[Progress], None]:
+        def tell(progress: Progress) -> None:
+            self._channel.say(Step(job=job, stage=progress.stage, done=progress.done, total=progress.total))
+
+        return tell
+
+    def _would_fit(self, order: Make) -> str:
+        """What a request that this machine's memory does not hold could ask for instead."""
+        asked = Asked.from_dict(order.asked)
+        card = catalog.find(asked.model, self._hibari.settings).card
+        smallest: Size = min(card.sizes, key=lambda size: size.width * size.height)
+        ways = [f"size {smallest}"]
+        if asked.seconds > 1:
+            ways.insert(0, f"{asked.seconds / 2:g} seconds or less")
+        return f"There was not enough memory for this video. What may fit: {', or '.join(ways)}."
+
+
+def _failed(order: Make, code: str, message: str) -> Failed:
+    # Where the files lie on this machine is not for whoever asked.
+    return Failed(job=order.job, code=code, message=message.replace(f"{order.folder}/", ""))
+
+
+def request_of(asked: Asked, folder: Path, inputs: dict[str, str]) -> GenerationRequest:
+    """The request of a job whose blobs lie in `folder` under the names of `inputs`; raises InvalidRequest."""
+
+    def here(blob: str | None) -> Path | None:
+        return folder / inputs[blob] if blob is not None else None
+
+    source = asked.source
+    return GenerationRequest(
+        prompt=asked.prompt,
+        negative=asked.negative,
+        model=asked.model,
+        size=asked.size,  # type: ignore[arg-type]  # "WxH" is read there
+        seconds=asked.seconds,
+        fps=asked.fps,
+        seed=asked.seed,
+        steps=asked.steps,
+        guidance=asked.guidance,
+        image=here(asked.input),
+        strength=asked.strength,
+        consent=asked.consent,
+        video=here(source.video) if source else None,
+        latents=here(source.latents) if source else None,
+        extend=asked.verb == "extend",
+        references=tuple(folder / inputs[character.file] for character in asked.characters),
+    )
+
+
+def is_no_memory(error: Exception) -> bool:
+    """Whether an error says that memory ran out: torch has classes of its own for that on some devices only."""
+    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in NO_MEMORY)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
