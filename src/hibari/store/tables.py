@@ -330,3 +330,29 @@ audit = Table(
     Column("digest", SHA256, nullable=False),
 )
 """Append-only: each row's digest covers the one before it, so that a row that was changed or taken out shows."""
+
+workers = Table(
+    "workers",
+    METADATA,
+    Column("owner", Text, primary_key=True),
+    Column("started_at", Moment, nullable=False),
+    Column("seen_at", Moment, nullable=False),
+    Column("device", Text, nullable=False),
+    Column("models", DOCUMENT, nullable=False),
+    Column("memory_bytes", BigInteger, nullable=False),
+    Column("device_bytes", BigInteger),
+    Index(None, "seen_at"),
+)
+"""The workers that are there, as they say themselves now and then: which models they hold, and the memory of their maker.
+
+`owner` is the name they claim under; `device_bytes` is what the accelerator holds, NULL on a CPU.
+"""
+
+refusals = Table(
+    "refusals",
+    METADATA,
+    Column("day", String(10), primary_key=True),
+    Column("reason", Text, primary_key=True),
+    Column("count", Integer, nullable=False),
+)
+"""How often a reason (a policy category, or an error's code) ended a job on a day (UTC); no user and no prompt."""

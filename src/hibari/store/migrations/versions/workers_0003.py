@@ -1,0 +1,32 @@
+"""The workers that are there, with what they hold; and refusals, counted."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+
+DOCUMENT = sa.JSON(none_as_null=True)
+MOMENT = sa.DateTime(timezone=True)
+
+
+def upgrade() -> None:
+    op.create_table(
+        "workers",
+        sa.Column("owner", sa.Text, nullable=False),
+        sa.Column("started_at", MOMENT, nullable=False),
+        sa.Column("seen_at", MOMENT, nullable=False),
+        sa.Column("device", sa.Text, nullable=False),
+        sa.Column("models", DOCUMENT, nullable=False),
+        sa.Column("memory_bytes", sa.BigInteger, nullable=False),
+        sa.Column("device_bytes", sa.BigInteger),
+        sa.PrimaryKeyConstraint("owner", name="pk_workers"),
+    )
+    op.create_index("ix_workers_seen_at", "workers", ["seen_at"])
+    op.create_table(
+        "refusals",
+        sa.Column("day", sa.String(10), nullable=False),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("count", sa.Integer, nullable=False),
+        sa.PrimaryKeyConstraint("day", "reason", name="pk_refusals"),
+    )
