@@ -343,7 +343,7 @@ workers = Table(
     Column("device_bytes", BigInteger),
     Index(None, "seen_at"),
 )
-"""The workers that are there, as they say themselves now and then: which models they hold, and the memory of their maker.
+"""The workers that are there, as they say themselves: which models they hold, and their maker's memory.
 
 `owner` is the name they claim under; `device_bytes` is what the accelerator holds, NULL on a CPU.
 """
