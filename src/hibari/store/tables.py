@@ -356,3 +356,12 @@ refusals = Table(
     Column("count", Integer, nullable=False),
 )
 """How often a reason (a policy category, or an error's code) ended a job on a day (UTC); no user and no prompt."""
+
+house_secrets = Table(
+    "house_secrets",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("sha256", SHA256, nullable=False),
+    Column("noted_at", Moment, nullable=False),
+)
+"""Digests of what marks and signs in this house, by name, so that a machine with other secrets is noticed."""

@@ -1,4 +1,4 @@
-"""The workers that are there, with what they hold; and refusals, counted."""
+"""The workers that are there, with what they hold; refusals, counted; and digests of the house's secrets."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -29,4 +29,11 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("count", sa.Integer, nullable=False),
         sa.PrimaryKeyConstraint("day", "reason", name="pk_refusals"),
+    )
+    op.create_table(
+        "house_secrets",
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("sha256", sa.String(64), nullable=False),
+        sa.Column("noted_at", MOMENT, nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_house_secrets"),
     )
