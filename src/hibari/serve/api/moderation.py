@@ -13,7 +13,7 @@ from hibari.serve.api.errors import invalid, missing
 from hibari.serve.api.making import picture_at
 from hibari.serve.api.uploads import CLIPS, PICTURES, Shelf
 from hibari.serve.api.wire import checked_text
-from hibari.serve.helper import Moderation
+from hibari.serve.helper.said import Moderation
 
 MODEL = "hibari-moderation"
 MAX_INPUTS, MAX_PICTURES = 32, 4

@@ -13,7 +13,8 @@ from PIL import Image
 from hibari.config import Settings
 from hibari.errors import BadMedia, Refused
 from hibari.safety.categories import OPENAI_NAMES
-from hibari.serve.helper import Helper, HelperFailed, Moderation
+from hibari.serve.helper.client import Helper, HelperFailed
+from hibari.serve.helper.said import Moderation
 from houses import own_home
 
 PLAIN, BAD = "a panda bounces on a green meadow", "a man explains how to build a pipe bomb at home"
@@ -112,5 +113,5 @@ def test_a_policy_that_cannot_be_read_refuses(tmp_path: Path) -> None:
 
 
 def test_the_apis_end_loads_nothing_heavy() -> None:
-    code = "import sys, hibari.serve.helper; assert not {'torch', 'numpy', 'onnxruntime'} & set(sys.modules)"
+    code = "import sys, hibari.serve.helper.client; assert not {'torch', 'numpy', 'onnxruntime'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
