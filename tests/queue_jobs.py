@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Connection, insert
 
 from hibari.store import Store, tables
-from hibari.store.queue import Job, Limits, NewJob, Queue
+from hibari.store.queue import Job, NewJob, Queue, Quota
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
-WIDE = Limits(queue=10_000, jobs_at_once=10_000, seconds_a_day=1e9, seconds=4)
+WIDE = Quota(queue=10_000, jobs_at_once=10_000, seconds_a_day=1e9)
 
 
 class Hand:
@@ -40,7 +40,7 @@ def new(user: str = "ann", *, priority: int = 0, model: str = "mini", files: dic
 
 
 def add(queue: Queue, user: str = "ann", *, priority: int = 0, model: str = "mini") -> Job:
-    return queue.add(new(user, priority=priority, model=model), limits=WIDE)
+    return queue.add(new(user, priority=priority, model=model), quota=WIDE, seconds=4)
 
 
 def taken(queue: Queue, owner: str = "w") -> Job:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -21,9 +20,8 @@ def opened(name: str) -> Store:
 
 
 def complete(queue: Queue, job: Job, owner: str) -> bool:
-    until = datetime.now(UTC) + timedelta(hours=1)
     files = {"video": f"{owner}/video"}
-    return queue.complete(job, files=files, generation_id=job.sequence, expires_at=until, latents_until=None)
+    return queue.complete(job, files=files, generation_id=job.sequence, keep_hours=1, latents_hours=1)
 
 
 def hold(name: str, owner: str, told: Connection) -> None:

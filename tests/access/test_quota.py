@@ -5,18 +5,19 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import insert
 
 from hibari.access import UserLimits
-from hibari.access.quota import Allowance, Usage, allowance, usage
+from hibari.access.quota import quota_of, usage
 from hibari.config import ServiceSettings
 from hibari.store import Store, tables
+from hibari.store.quota import Quota, Usage
 
 NOW = datetime(2026, 11, 22, 23, 30, tzinfo=UTC)
 
 
 def test_own_limits_go_before_the_services() -> None:
-    service = ServiceSettings(seconds_a_day=60, jobs_at_once=2)
-    assert allowance(UserLimits(), service) == Allowance(seconds_a_day=60, jobs_at_once=2, priority=0)
-    nothing = allowance(UserLimits(seconds_a_day=0, jobs_at_once=0, priority=-1), service)
-    assert nothing == Allowance(seconds_a_day=0, jobs_at_once=0, priority=-1), "nothing is a limit too"
+    service = ServiceSettings(seconds_a_day=60, jobs_at_once=2, queue_limit=9)
+    assert quota_of(UserLimits(), service) == Quota(seconds_a_day=60, jobs_at_once=2, queue=9)
+    nothing = quota_of(UserLimits(seconds_a_day=0, jobs_at_once=0), service)
+    assert nothing == Quota(seconds_a_day=0, jobs_at_once=0, queue=9), "nothing is a limit too"
 
 
 def test_what_a_user_had_today(store: Store) -> None:

@@ -21,11 +21,11 @@ from hibari.provenance.verify import Verifier
 from hibari.provenance.watermark.keys import KeyRing
 from hibari.store import Store
 from hibari.store.blobs import open_blobs
-from hibari.store.queue import Limits, NewJob, Queue
+from hibari.store.queue import NewJob, Queue, Quota
 from marked_house import CLIP_ID, FPS, House, build
 
 PAGE = (Path(__file__).parents[2] / "docs" / "service.md").read_text()
-LIMITS = Limits(queue=9, jobs_at_once=9, seconds_a_day=99, seconds=1)
+QUOTA = Quota(queue=9, jobs_at_once=9, seconds_a_day=99)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_a_restored_installation_goes_on(house: House, tmp_path: Path) -> None:
     blobs = open_blobs(house.settings)
     with Store.open(ledger_url(house.settings)) as store:
         job = NewJob(user="ann", verb="create", model="tiny", prompt="a lark", size="96x64", seconds="1", request={})
-        waiting = Queue(store).add(job, limits=LIMITS)
+        waiting = Queue(store).add(job, quota=QUOTA, seconds=1)
         blobs.put(f"{waiting.id}/input.png", house.picture)
     settings = restored(house, tmp_path)
     answer = verified(settings, house.clip)

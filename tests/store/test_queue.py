@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from sqlalchemy import select
 
 from hibari.errors import InvalidRequest
 from hibari.store import Store, tables
-from hibari.store.queue import Job, LimitReached, Limits, Queue, database_clock, new_video_id
+from hibari.store.queue import Job, LimitReached, Queue, Quota, database_clock, new_video_id
 from queue_jobs import NOON, WIDE, Hand, add, add_endpoint, new, taken
 
 
@@ -30,9 +31,8 @@ def again(queue: Queue, job: Job) -> Job:
     return found
 
 
-def complete(queue: Queue, job: Job, *, latents_until: datetime | None = None, **files: str) -> bool:
-    until = NOON + timedelta(hours=1)
-    return queue.complete(job, files=files, generation_id=9, expires_at=until, latents_until=latents_until)
+def complete(queue: Queue, job: Job, *, latents_s: float = 0, **files: str) -> bool:
+    return queue.complete(job, files=files, generation_id=9, keep_hours=1, latents_hours=latents_s / 3600)
 
 
 def events(store: Store) -> list[tuple[str, str, str]]:
@@ -46,7 +46,7 @@ def events(store: Store) -> list[tuple[str, str, str]]:
 
 
 def test_from_queued_to_completed(queue: Queue, hand: Hand) -> None:
-    made = queue.add(new(files={"input": "video_x/input.png"}), limits=WIDE)
+    made = queue.add(new(files={"input": "video_x/input.png"}), quota=WIDE, seconds=4)
     assert made == again(queue, made)
     assert (made.status, made.progress, made.lease, made.error, made.moments.started_at) == (
         "queued",
@@ -62,14 +62,14 @@ def test_from_queued_to_completed(queue: Queue, hand: Hand) -> None:
     assert job.lease is not None
     assert (job.lease.owner, job.lease.attempt, job.lease.until) == ("w", 1, hand.now + timedelta(seconds=15))
     assert queue.claim("other") is None
-    hand.move(4)
+    hand.move(4)  # the workers' own clocks are not asked
     assert complete(queue, job, video="video_x/video.mp4")
     done = again(queue, made)
     assert (done.status, done.progress, done.lease, done.generation_id) == ("completed", 100, None, 9)
     assert done.files == {"input": "video_x/input.png", "video": "video_x/video.mp4"}
     assert done.moments.started_at == NOON + timedelta(seconds=3)
     assert done.moments.completed_at == NOON + timedelta(seconds=7)
-    assert done.moments.created_at == NOON
+    assert (done.moments.created_at, done.moments.expires_at) == (NOON, NOON + timedelta(hours=1, seconds=7))
 
 
 def test_progress_never_goes_back_and_ends_at_99(queue: Queue, hand: Hand) -> None:
@@ -180,9 +180,9 @@ def test_giving_back_does_not_count(queue: Queue) -> None:
 
 def test_order_is_priority_then_fair_share_then_age(queue: Queue) -> None:
     for name, user, priority in [("a1", "a", 0), ("a2", "a", 0), ("a3", "a", 0), ("b1", "b", 0), ("b2", "b", 0)]:
-        queue.add(new(user, priority=priority, model=name), limits=WIDE)
-    queue.add(new("a", priority=1, model="late"), limits=WIDE)
-    urgent = queue.add(new("a", priority=-1, model="urgent"), limits=WIDE)
+        queue.add(new(user, priority=priority, model=name), quota=WIDE, seconds=4)
+    queue.add(new("a", priority=1, model="late"), quota=WIDE, seconds=4)
+    urgent = queue.add(new("a", priority=-1, model="urgent"), quota=WIDE, seconds=4)
     names = [taken(queue).model for _ in range(7)]
     assert names == ["urgent", "b1", "a1", "b2", "a2", "a3", "late"]
     assert queue.claim("w") is None
@@ -216,22 +216,31 @@ def test_events_go_to_who_asked_for_them(queue: Queue, store: Store) -> None:
     assert (found.error.code, found.error.message) == ("moderation_blocked", "No.")
 
 
-def limits(**given: float) -> Limits:
-    return Limits(**({"queue": 100, "jobs_at_once": 100, "seconds_a_day": 100, "seconds": 4} | given))  # type: ignore[arg-type]
+def test_no_event_tells_of_a_picture(queue: Queue, store: Store) -> None:
+    add_endpoint(store, "both", "ann", "video.completed", "video.failed")
+    for _ in range(2):
+        queue.add(replace(new(), verb="image"), quota=WIDE, seconds=0)
+    assert complete(queue, taken(queue))
+    assert queue.fail(taken(queue), "moderation_blocked", "No.")
+    assert events(store) == []
 
 
-def refused(queue: Queue, given: Limits, user: str = "ann") -> LimitReached:
+def quota(**given: int) -> Quota:
+    return Quota(**({"queue": 100, "jobs_at_once": 100, "seconds_a_day": 100} | given))
+
+
+def refused(queue: Queue, given: Quota, user: str = "ann") -> LimitReached:
     with pytest.raises(LimitReached) as caught:
-        queue.add(new(user), limits=given)
+        queue.add(new(user), quota=given, seconds=4)
     return caught.value
 
 
 def test_the_queue_is_full(queue: Queue) -> None:
     add(queue, "a"), add(queue, "b")
-    error = refused(queue, limits(queue=2))
+    error = refused(queue, quota(queue=2))
     assert (error.code, error.retry_after_s) == ("queue_full", 30)
     taken(queue)
-    queue.add(new(), limits=limits(queue=2))
+    queue.add(new(), quota=quota(queue=2), seconds=4)
 
 
 def test_jobs_at_once(queue: Queue) -> None:
@@ -239,39 +248,41 @@ def test_jobs_at_once(queue: Queue) -> None:
     job = taken(queue)
     assert job.user == "bob"
     job = taken(queue)
-    error = refused(queue, limits(jobs_at_once=2))
+    error = refused(queue, quota(jobs_at_once=2))
     assert (error.code, error.retry_after_s) == ("too_many_jobs", 10)
     assert complete(queue, job)
-    queue.add(new(), limits=limits(jobs_at_once=2))
+    queue.add(new(), quota=quota(jobs_at_once=2), seconds=4)
 
 
 def test_seconds_a_day_are_used_up_also_by_what_was_deleted(queue: Queue, hand: Hand) -> None:
     for _ in range(2):
-        queue.remove(queue.add(new(), limits=limits(seconds_a_day=10)).id)
-    error = refused(queue, limits(seconds_a_day=10))
+        queue.remove(queue.add(new(), quota=quota(seconds_a_day=10), seconds=4).id)
+    error = refused(queue, quota(seconds_a_day=10))
     assert (error.code, error.retry_after_s) == ("daily_seconds", 12 * 3600)
-    queue.add(new(), limits=limits(seconds_a_day=10, seconds=2))
-    queue.add(new("bob"), limits=limits(seconds_a_day=10))
+    queue.add(new(), quota=quota(seconds_a_day=10), seconds=2)
+    queue.add(new("bob"), quota=quota(seconds_a_day=10), seconds=4)
     hand.move(12 * 3600)
-    queue.add(new(), limits=limits(seconds_a_day=10))
+    queue.add(new(), quota=quota(seconds_a_day=10), seconds=4)
 
 
 def test_what_is_refused_leaves_nothing(queue: Queue) -> None:
-    refused(queue, limits(seconds_a_day=3))
+    refused(queue, quota(seconds_a_day=3))
     assert sum(queue.depth().values()) == 0
-    queue.add(new(), limits=limits(seconds_a_day=4))
+    queue.add(new(), quota=quota(seconds_a_day=4), seconds=4)
 
 
 def test_an_idempotency_key_makes_one_video(queue: Queue) -> None:
     key = ("k", "a" * 64)
-    made = queue.add(new(), key=key, limits=limits(jobs_at_once=1))
-    assert queue.add(new(), key=key, limits=limits(jobs_at_once=1)) == made, "before the limits"
+    made = queue.add(new(), key=key, quota=quota(jobs_at_once=1), seconds=4)
+    assert queue.add(new(), key=key, quota=quota(jobs_at_once=1), seconds=4) == made, "before the limits"
     with pytest.raises(InvalidRequest, match="another request before") as caught:
-        queue.add(new(), key=("k", "b" * 64), limits=limits())
+        queue.add(new(), key=("k", "b" * 64), quota=quota(), seconds=4)
     assert caught.value.option == "Idempotency-Key"
-    assert queue.add(new("bob"), key=("k", "b" * 64), limits=limits()).id != made.id, "another user's key is another"
+    assert queue.add(new("bob"), key=("k", "b" * 64), quota=quota(), seconds=4).id != made.id, (
+        "another user's key is another"
+    )
     queue.remove(made.id)
-    assert queue.add(new(), key=("k", "b" * 64), limits=limits()).id != made.id, "free again"
+    assert queue.add(new(), key=("k", "b" * 64), quota=quota(), seconds=4).id != made.id, "free again"
 
 
 def test_pages(queue: Queue) -> None:
@@ -321,8 +332,7 @@ def test_what_is_over(queue: Queue, hand: Hand) -> None:
 def test_latents_go_earlier(queue: Queue, hand: Hand) -> None:
     add(queue), add(queue)
     for name, seconds in [("one", 60), ("two", 61)]:
-        until = NOON + timedelta(seconds=seconds)
-        assert complete(queue, taken(queue), latents_until=until, latents=f"{name}/latents", video=f"{name}/video")
+        assert complete(queue, taken(queue), latents_s=seconds, latents=f"{name}/latents", video=f"{name}/video")
     assert not queue.drop_latents()
     hand.move(60)
     assert queue.drop_latents() == ["one/latents"]
@@ -345,10 +355,10 @@ def test_many_at_once(store: Store) -> None:
     refusals: list[str] = []
 
     def work(number: int) -> None:
-        made.append(queue.add(new("eve"), key=key, limits=WIDE).id)
+        made.append(queue.add(new("eve"), key=key, quota=WIDE, seconds=4).id)
         for _ in range(6):
             try:
-                queue.add(new(), limits=limits(seconds_a_day=40))
+                queue.add(new(), quota=quota(seconds_a_day=40), seconds=4)
             except LimitReached as error:
                 refusals.append(error.code)
         while (job := queue.claim(f"w{number}")) is not None:

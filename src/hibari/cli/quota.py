@@ -69,11 +69,13 @@ def _found(desk: "Desk", name: str) -> "User":
 
 
 def _facts(desk: "Desk", user: "User") -> dict[str, Any]:
-    from hibari.access.quota import allowance, usage
+    from hibari.access.quota import quota_of, usage
 
-    holds, used = allowance(user.limits, desk.settings.service), usage(desk.store, user.name)
-    own = [key for key in ("seconds_a_day", "jobs_at_once") if getattr(user.limits, key) is not None]
-    return {"user": user.name} | vars(holds) | vars(used) | {"own": own}
+    holds, used = quota_of(user.limits, desk.settings.service), usage(desk.store, user.name)
+    names = ("seconds_a_day", "jobs_at_once")
+    may = {name: getattr(holds, name) for name in names} | {"priority": user.limits.priority}
+    own = [name for name in names if getattr(user.limits, name) is not None]
+    return {"user": user.name} | may | vars(used) | {"own": own}
 
 
 def _line(facts: dict[str, Any]) -> str:

@@ -6,14 +6,13 @@ good or bad, and the webhook events that tell of it are one transaction.
 """
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeAlias
 
 from sqlalchemy import Connection, Select, and_, case, delete, func, insert, select, update
 
-from hibari.errors import HibariError, InvalidRequest
-from hibari.store import tables
+from hibari.errors import InvalidRequest
+from hibari.store import idempotency, refusals, tables
 from hibari.store.database import Store
 from hibari.store.queue_rows import (
     STATUSES,
@@ -29,6 +28,7 @@ from hibari.store.queue_rows import (
     values_of,
     write_events,
 )
+from hibari.store.quota import LimitReached, Quota, book
 
 __all__ = [
     "STATUSES",
@@ -36,10 +36,10 @@ __all__ = [
     "Job",
     "Lease",
     "LimitReached",
-    "Limits",
     "Moments",
     "NewJob",
     "Queue",
+    "Quota",
     "Status",
     "database_clock",
     "new_video_id",
@@ -48,7 +48,6 @@ MAX_CRASHES = 3
 MAX_LOST_LEASES = 10
 LAST_PROGRESS = 99  # 100 is for what is complete
 SERVER_ERROR = "server_error"
-_QUEUE_FULL_S, _TOO_MANY_S = 30.0, 10.0  # short enough that clients of the API try again by themselves
 _ADDING = 0x68696261  # the advisory lock that makes counting and adding one step on Postgres
 Clock = Callable[[Connection], datetime]
 Jobs: TypeAlias = list[Job]  # here, since the queue has a method of the name "list"
@@ -61,28 +60,6 @@ def database_clock(connection: Connection) -> datetime:
         return datetime.now(UTC)
     now: datetime = connection.execute(select(func.now())).scalar_one()
     return now.astimezone(UTC)
-
-
-class LimitReached(HibariError):
-    """No more for now. `code` is "queue_full", "too_many_jobs" or "daily_seconds"."""
-
-    def __init__(self, message: str, *, code: str, retry_after_s: float, hint: str = "") -> None:
-        super().__init__(message, hint=hint)
-        self.code = code
-        self.retry_after_s = retry_after_s
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What may be asked for: jobs waiting in the whole queue, a user's jobs at once and seconds of video on a UTC day.
-
-    `seconds` is what this one request counts as.
-    """
-
-    queue: int
-    jobs_at_once: int
-    seconds_a_day: float
-    seconds: float
 
 
 class Queue:
@@ -102,8 +79,8 @@ class Queue:
         self._keep_failed = timedelta(hours=keep_failed_hours)
         self._clock = clock
 
-    def add(self, job: NewJob, *, key: tuple[str, str] | None = None, limits: Limits) -> Job:
-        """Queue a job; with a `key` (Idempotency-Key, SHA-256 of the request) that made one before, give that one.
+    def add(self, job: NewJob, *, quota: Quota, seconds: float, key: idempotency.RequestKey | None = None) -> Job:
+        """Queue a job that counts as so many seconds of video; with a `key` that made one before, give that one.
 
         Raises InvalidRequest for a key that another request used, and LimitReached.
         """
@@ -113,11 +90,16 @@ class Queue:
             now = self._clock(connection)
             if key is not None and (first := _made_before(connection, job.user, key)) is not None:
                 return first
-            _count(connection, job.user, limits, now)
+            book(connection, job.user, seconds, quota, now)
             row = connection.execute(insert(tables.videos).values(values_of(job, now)).returning(tables.videos)).one()
             if key is not None:
-                _remember(connection, job, key, now)
+                idempotency.remember(connection, job.user, key, job.id, now)
             return job_of(row)
+
+    def made_before(self, user: str, key: idempotency.RequestKey) -> Job | None:
+        """The job that this key made, if it is still there; raises InvalidRequest for a key of another request."""
+        with self._store.reading() as connection:
+            return _made_before(connection, user, key)
 
     def claim(self, owner: str, models: Collection[str] | None = None) -> Job | None:
         """Take the next job that is due, of one of the `models` (None: of any); None where there is none.
@@ -144,23 +126,20 @@ class Queue:
             return _change(connection, job, {"lease": until, "progress": forward})
 
     def complete(
-        self,
-        job: Job,
-        *,
-        files: dict[str, str],
-        generation_id: int,
-        expires_at: datetime,
-        latents_until: datetime | None,
+        self, job: Job, *, files: dict[str, str], generation_id: int, keep_hours: float, latents_hours: float
     ) -> bool:
-        """End a job well; its `files` join those it came with. False: it was lost or deleted, so its blobs must go."""
+        """End a job well; its `files` join those it came with. False: it was lost or deleted, so its blobs must go.
+
+        All of it goes after `keep_hours`, the latents among the files after `latents_hours`.
+        """
         with self._store.writing() as connection:
             now = self._clock(connection)
             values = {
                 "status": "completed",
                 "progress": 100,
                 "completed_at": now,
-                "expires_at": expires_at,
-                "latents_until": latents_until,
+                "expires_at": now + timedelta(hours=keep_hours),
+                "latents_until": now + timedelta(hours=latents_hours) if "latents" in files else None,
                 "generation_id": generation_id,
                 "files": job.files | files,
             }
@@ -216,9 +195,9 @@ class Queue:
 
     def remove(self, id: str) -> Job | None:
         """Delete a job in whatever state, so that who runs it loses it; what it was, or None where there is none."""
-        videos, keys = tables.videos, tables.idempotency
+        videos = tables.videos
         with self._store.writing() as connection:
-            connection.execute(delete(keys).where(keys.c.video_id == id))
+            idempotency.forget(connection, id)
             row = connection.execute(delete(videos).where(videos.c.id == id).returning(videos)).one_or_none()
             return job_of(row) if row is not None else None
 
@@ -257,13 +236,17 @@ class Queue:
             "error_code": code,
             "error_message": message,
         }
-        return self._end(connection, job, values | more, now)
+        if not self._end(connection, job, values | more, now):
+            return False
+        refusals.count(connection, code, now)
+        return True
 
     def _end(self, connection: Connection, job: Job, values: dict[str, Any], now: datetime) -> bool:
-        """The last change of a job, with the events that tell of it."""
+        """The last change of a job, with the events that tell of it; a picture is no video, and none tell of it."""
         if not _change(connection, job, values | {"owner": None, "lease": None}):
             return False
-        write_events(connection, user=job.user, video_id=job.id, kind=f"video.{values['status']}", now=now)
+        if job.verb != "image":
+            write_events(connection, user=job.user, video_id=job.id, kind=f"video.{values['status']}", now=now)
         return True
 
 
@@ -292,63 +275,6 @@ def _jobs(connection: Connection, query: Select[Any]) -> Jobs:
     return [job_of(row) for row in connection.execute(query)]
 
 
-def _made_before(connection: Connection, user: str, key: tuple[str, str]) -> Job | None:
-    """The job that this key made, if it is still there; raises InvalidRequest where the request was another."""
-    table, (name, sha256) = tables.idempotency, key
-    mine = and_(table.c.user_name == user, table.c.key == name)
-    known = connection.execute(select(table).where(mine)).one_or_none()
-    if known is None:
-        return None
-    if known.request_sha256 != sha256:
-        raise InvalidRequest(
-            "This key came with another request before.",
-            option="Idempotency-Key",
-            hint="Send a new key, or the same request.",
-        )
-    job = _find(connection, known.video_id)
-    if job is None:  # deleted since: the key is free again
-        connection.execute(delete(table).where(mine))
-    return job
-
-
-def _remember(connection: Connection, job: NewJob, key: tuple[str, str], now: datetime) -> None:
-    row = {"user_name": job.user, "key": key[0], "request_sha256": key[1], "video_id": job.id, "created_at": now}
-    connection.execute(insert(tables.idempotency).values(row))
-
-
-def _count(connection: Connection, user: str, limits: Limits, now: datetime) -> None:
-    """Hold a request against the limits and book its seconds; raises LimitReached."""
-    videos = tables.videos
-    waiting = select(func.count()).select_from(videos).where(videos.c.status == "queued")
-    if connection.execute(waiting).scalar_one() >= limits.queue:
-        raise LimitReached("The queue is full.", code="queue_full", retry_after_s=_QUEUE_FULL_S, hint="Try again soon.")
-    unfinished = videos.c.status.in_(("queued", "in_progress"))
-    mine = select(func.count()).select_from(videos).where(videos.c.user_name == user, unfinished)
-    if connection.execute(mine).scalar_one() >= limits.jobs_at_once:
-        raise LimitReached(
-            f"You have {limits.jobs_at_once} unfinished videos, as many as you may have at once.",
-            code="too_many_jobs",
-            retry_after_s=_TOO_MANY_S,
-            hint="Wait until one is done, or delete one.",
-        )
-    _book(connection, user, limits, now)
-
-
-def _book(connection: Connection, user: str, limits: Limits, now: datetime) -> None:
-    """Add to the seconds of video that a user asked for today; raises LimitReached."""
-    usage, day = tables.usage, now.astimezone(UTC).date()
-    mine = and_(usage.c.user_name == user, usage.c.day == day.isoformat())
-    used = connection.execute(select(usage.c.seconds).where(mine)).scalar_one_or_none()
-    if (used or 0.0) + limits.seconds > limits.seconds_a_day:
-        tomorrow = datetime.combine(day + timedelta(days=1), datetime.min.time(), UTC)
-        raise LimitReached(
-            f"{limits.seconds:g} more seconds of video are over your {limits.seconds_a_day:g} a day"
-            f" ({used or 0.0:g} used).",
-            code="daily_seconds",
-            retry_after_s=(tomorrow - now).total_seconds(),
-            hint="Ask for less, or again after midnight UTC.",
-        )
-    if used is None:
-        connection.execute(insert(usage).values(user_name=user, day=day.isoformat(), seconds=limits.seconds))
-    else:
-        connection.execute(update(usage).where(mine).values(seconds=used + limits.seconds))
+def _made_before(connection: Connection, user: str, key: idempotency.RequestKey) -> Job | None:
+    id = idempotency.made_before(connection, user, key)
+    return _find(connection, id) if id is not None else None

@@ -55,10 +55,8 @@ def finish(shared: Api, video: dict[str, Any], data: bytes, **also: Any) -> None
     with place.private_file() as path:
         path.write_bytes(data)
         blobs.put(f"{job.id}/video.mp4", path)
-    at = datetime.now(UTC) + also.get("expires", timedelta(hours=1))
-    assert queue.complete(
-        job, files={"video": f"{job.id}/video.mp4"}, generation_id=5, expires_at=at, latents_until=None
-    )
+    files, hours = {"video": f"{job.id}/video.mp4"}, also.get("expires", timedelta(hours=1)) / timedelta(hours=1)
+    assert queue.complete(job, files=files, generation_id=5, keep_hours=hours, latents_hours=1)
 
 
 def test_a_video_has_its_thirteen_keys_and_ours(shared: Api) -> None:

@@ -12,11 +12,11 @@ from sqlalchemy import insert, select, update
 from hibari.serve.api.sweeper import ORPHAN_AFTER, Sweeper, Swept
 from hibari.store import Store, tables
 from hibari.store.blobs import FolderBlobs
-from hibari.store.queue import Job, Limits, NewJob, Queue
+from hibari.store.queue import Job, NewJob, Queue, Quota
 from hibari.store.webhooks import Webhooks
 
-LIMITS = Limits(queue=100, jobs_at_once=100, seconds_a_day=1000, seconds=1)
-NOW = datetime.now(UTC)
+QUOTA = Quota(queue=100, jobs_at_once=100, seconds_a_day=1000)
+NOW, HOUR = datetime.now(UTC), timedelta(hours=1)
 
 
 class House:
@@ -37,15 +37,15 @@ class House:
 
     def add(self, key: str | None = None) -> Job:
         job = NewJob(user="ann", verb="create", model="tiny", prompt="a lark", size="96x64", seconds="1", request={})
-        return self.queue.add(job, key=(key, "0" * 64) if key else None, limits=LIMITS)
+        return self.queue.add(job, key=(key, "0" * 64) if key else None, quota=QUOTA, seconds=1)
 
     def finish(self, *, expires_in: timedelta, latents_in: timedelta = timedelta(hours=6)) -> str:
         self.add()
         job = self.queue.claim("worker")
         assert job is not None
         files = {"video": self.put(f"{job.id}/video.mp4"), "latents": self.put(f"{job.id}/latents.safetensors")}
-        until = NOW + latents_in
-        assert self.queue.complete(job, files=files, generation_id=1, expires_at=NOW + expires_in, latents_until=until)
+        hours = {"keep_hours": expires_in / HOUR, "latents_hours": latents_in / HOUR}
+        assert self.queue.complete(job, files=files, generation_id=1, **hours)
         return job.id
 
     def names(self) -> list[str]:

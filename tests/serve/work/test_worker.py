@@ -26,10 +26,10 @@ from hibari.serve.work.protocol import Step
 from hibari.serve.work.worker import FOLDER, work
 from hibari.store import Store
 from hibari.store.blobs import Blobs, open_blobs
-from hibari.store.queue import Job, Limits, NewJob, Queue
+from hibari.store.queue import Job, NewJob, Queue, Quota
 from houses import own_home
 
-NO_LIMITS = Limits(queue=1000, jobs_at_once=1000, seconds_a_day=1e6, seconds=0.5)
+WIDE = Quota(queue=1000, jobs_at_once=1000, seconds_a_day=1e6)
 PATIENCE_S = 300.0  # for a busy machine
 LONG = {"seconds": 8.0, "steps": 400}  # nothing that would be done before a test has looked
 PICTURE = {"verb": "image", "seconds": 0.0}
@@ -62,7 +62,7 @@ class House:
             request=asked.to_dict(),
             files=files or {},
         )
-        return self.queue.add(new, limits=NO_LIMITS)
+        return self.queue.add(new, quota=WIDE, seconds=0.5)
 
     def now(self, job: Job) -> Job:
         found = self.queue.find(job.id)

@@ -39,6 +39,14 @@ def work(model: "Model", plan: "Plan") -> float:
     return passes * tokens * (1 + tokens / _LONG_SEQUENCE) / 1e6 + pixels / _PIXELS
 
 
+def counted_seconds(plan: "Plan") -> float:
+    """What a plan counts as against the seconds of a day: the frames that are made, at the rate they are shown at.
+
+    Of an extension these are the new ones, of an edit or a remix the clip's, and a picture is one.
+    """
+    return len(plan.picks) / plan.fps
+
+
 @dataclass(frozen=True, kw_only=True)
 class Fit:
     """Seconds of a job: `fixed_s` and `unit_s` for each unit of work; None where nothing was seen."""

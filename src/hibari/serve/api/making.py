@@ -14,18 +14,18 @@ from typing import Any
 
 from anyio import to_thread
 
-from hibari.access.quota import allowance
+from hibari.access.quota import quota_of
 from hibari.errors import InvalidRequest
 from hibari.fetch import fetch
 from hibari.produce import job as production
 from hibari.request import CONSENT, GenerationRequest
 from hibari.serve.api.call import Call
-from hibari.serve.api.cost import work
+from hibari.serve.api.cost import counted_seconds, work
 from hibari.serve.api.errors import invalid, missing
 from hibari.serve.api.uploads import PICTURES, Shelf, Upload, data_of
 from hibari.serve.api.wire import Fields, checked_text, seconds_text
 from hibari.serve.asked import Asked, CharacterUse, Source, Verb
-from hibari.store.queue import Limits
+from hibari.serve.journal import request_id
 from hibari.store.queue_rows import Job, NewJob, new_video_id
 
 SORA_SIZE, SORA_SECONDS = "720x1280", 4.0  # what the Videos API gives to who does not say, and so an alias does
@@ -172,16 +172,17 @@ async def queue_job(
         assert blob is not None
         source = replace(source, video=blob)
     called = wish.called or (inherited.request["called"] if inherited else None) or call.service.settings.model
-    new, limits = await to_thread.run_sync(
+    new, seconds = await to_thread.run_sync(
         lambda: _settle(call, wish, verb, id=id, called=called, source=source, attached=attached)
     )
+    quota = quota_of(call.actor.limits, call.service.settings.service)
     key = _idempotency_key(call, fields) if verb != "image" else None  # one request of many jobs, answered at once
     if attached is not None and blob is not None:
         await to_thread.run_sync(call.service.blobs.put, blob, attached.upload.path)
     try:
         # Before the job stands: a client whose answer is an error asks again, and would have two.
         await call.done(id, "asked for")
-        job = await to_thread.run_sync(lambda: call.service.queue.add(new, key=key, limits=limits))
+        job = await to_thread.run_sync(lambda: call.service.queue.add(new, quota=quota, seconds=seconds, key=key))
     except BaseException:
         await _drop(call, blob)
         raise
@@ -204,8 +205,8 @@ def _settle(
     called: str,
     source: Source | None,
     attached: Attached | None,
-) -> tuple[NewJob, Limits]:
-    """The row of a wish and what it counts as, once a plan could be drawn; raises what is wrong with it."""
+) -> tuple[NewJob, float]:
+    """The row of a wish and the seconds that it counts as, once a plan could be drawn; raises what is wrong with it."""
     service, actor = call.service, call.actor
     name = service.models.resolve(called)
     as_sora = service.models.is_alias(called) and source is None
@@ -248,6 +249,7 @@ def _settle(
         source=source,
         characters=wish.characters,
         consent=wish.consent,
+        request_id=request_id(),
     )
     new = NewJob(
         id=id,
@@ -263,7 +265,7 @@ def _settle(
         cost=work(model, plan),
         files={"input": input_blob} if input_blob else {},
     )
-    return new, _limits(call, plan.made_seconds)
+    return new, counted_seconds(plan)
 
 
 def _seconds(call: Call, wish: Wish, verb: Verb, name: str, as_sora: bool) -> float | None:
@@ -283,18 +285,6 @@ def _shape(source: Source) -> production.ClipShape:
     width, height = map(int, source.size.split("x"))
     rate = Fraction(source.fps).limit_denominator(100_000)
     return production.ClipShape(frames=source.frames, fps=rate, width=width, height=height)
-
-
-def _limits(call: Call, seconds: float) -> Limits:
-    """What this user may have, where nothing else is set for them what everybody may."""
-    service = call.service.settings.service
-    allowed = allowance(call.actor.limits, service)
-    return Limits(
-        queue=service.queue_limit,
-        jobs_at_once=allowed.jobs_at_once,
-        seconds_a_day=allowed.seconds_a_day,
-        seconds=seconds,
-    )
 
 
 def _idempotency_key(call: Call, fields: Fields) -> tuple[str, str] | None:

@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
 
 from hibari.config import ServiceSettings
 from hibari.errors import HibariError, StoreError
 from hibari.serve.asked import Asked
+from hibari.serve.journal import about_job
 from hibari.serve.work.protocol import Cancel, Failed, Made, Make, Step, Stopped
 from hibari.serve.work.pulse import Pulse
 from hibari.serve.work.workbench import Died, Workbench
@@ -76,7 +76,7 @@ class Errand:
 
     def run(self, bench: Workbench) -> bool:
         """See the job to its end here; whether the maker is still there for the next. Raises StoreError at no time."""
-        with self.pulse.beating(), _made_and_gone(self.folder):
+        with about_job(self.job.id, self.job.request), self.pulse.beating(), _made_and_gone(self.folder):
             order = self._order()
             if order is None:
                 return True
@@ -86,7 +86,7 @@ class Errand:
             if is_gone:
                 bench.kill()  # before the job is another's, so that the memory is free by then
             self._settle(outcome)
-        _LOG.info("%s ended as %s", self.job.id, type(outcome).__name__)
+            _LOG.info("%s ended as %s", self.job.id, type(outcome).__name__)
         return not is_gone
 
     def _order(self) -> Make | None:
@@ -190,15 +190,13 @@ class Errand:
             self._drop(stored)
             self._insist(lambda: self.queue.crashed(self.job, "The finished files could not be stored."))
             return
-        now = datetime.now(UTC)
-        latents_until = now + timedelta(hours=self.keep.latents_hours) if "latents" in stored else None
         is_ours = self._insist(
             lambda: self.queue.complete(
                 self.job,
                 files=stored,
                 generation_id=made.generation_id,
-                expires_at=now + timedelta(hours=self.keep.keep_hours),
-                latents_until=latents_until,
+                keep_hours=self.keep.keep_hours,
+                latents_hours=self.keep.latents_hours,
             )
         )
         if not is_ours:
