@@ -45,6 +45,7 @@ class Asked:
     `size` is the delivered "WxH". `seconds` is what is to be made: of an extension the new part alone, 0 for a
     picture. `num_frames` is what was asked for, and `seconds` already says it. `input` is the start image (a blob).
     `source` is there for remix, edit and extend alone. `consent` is about the people in `input` or `source`.
+    `request_id` is the HTTP request's that asked, for the log.
     """
 
     verb: Verb
@@ -64,6 +65,7 @@ class Asked:
     source: Source | None = None
     characters: tuple[CharacterUse, ...] = ()
     consent: str | None = None
+    request_id: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for the row's JSON."""

@@ -28,6 +28,7 @@ from hibari.serve.api.guard import admit
 from hibari.serve.api.openapi import document
 from hibari.serve.api.operations import operations
 from hibari.serve.api.service import Service
+from hibari.serve.journal import about
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _HEADERS = [
@@ -127,14 +128,15 @@ class Outermost:
                 self._count(scope, status, time.perf_counter() - started)
             await send(message)
 
-        try:
-            await self._app(scope, receive, marked)
-        except Exception:
-            if not status:
-                raise
-            LOG.exception("%s broke off", id)
-        finally:
-            _log(scope, id, status, time.perf_counter() - started)
+        with about(request_id=id):
+            try:
+                await self._app(scope, receive, marked)
+            except Exception:
+                if not status:
+                    raise
+                LOG.exception("an answer broke off")
+            finally:
+                _log(scope, status, time.perf_counter() - started)
 
     def _count(self, scope: Scope, status: int, seconds: float) -> None:
         self._service.meters.count(scope.get("hibari.operation", "none"), status, seconds)
@@ -148,11 +150,10 @@ def _request_id(scope: Scope) -> str:
     return f"req_{secrets.token_hex(12)}"
 
 
-def _log(scope: Scope, id: str, status: int, seconds: float) -> None:
+def _log(scope: Scope, status: int, seconds: float) -> None:
     if not LOG.isEnabledFor(logging.INFO):
         return
     about = {
-        "request_id": id,
         "operation": scope.get("hibari.operation"),
         "method": scope["method"],
         "status": status or int(HTTPStatus.INTERNAL_SERVER_ERROR),

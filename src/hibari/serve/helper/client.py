@@ -19,6 +19,7 @@ from typing import Any, Self
 from hibari.config import Settings
 from hibari.errors import HibariError
 from hibari.serve.helper.said import Moderation, raised
+from hibari.serve.journal import request_id
 from hibari.serve.pipes import encode_settings
 
 LONGEST_S, STRANGERS_LONGEST_S = 120.0, 45.0  # of one request, with the first one's loading of torch and models
@@ -74,6 +75,7 @@ class Helper:
         if self._waiting >= self._most_waiting:
             raise HelperFailed("Too many checks are waiting.", hint="Try again in a minute.")
         self._waiting += 1
+        values["request_id"] = request_id()  # here, since the thread below knows no request
         try:
             # In a thread of its own, which also keeps the turns: an answer that nobody waits for is read all the same.
             return await asyncio.get_running_loop().run_in_executor(self._turns, self._exchange, verb, values)

@@ -1,6 +1,7 @@
 """The helper's child process: it moderates and checks where files come from, one request after the other."""
 
 import json
+import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,11 +13,14 @@ from hibari.config import Settings
 from hibari.errors import HibariError
 from hibari.safety.policy import Policy
 from hibari.serve.helper.said import IMAGE, TEXT, Moderation, told
+from hibari.serve.journal import REQUEST_ID, about, write_childs_journal
 from hibari.serve.pipes import decode_settings, own_stdout
 
 if TYPE_CHECKING:  # what was not asked for does not have to be in memory
     from hibari.safety.frames import FrameScreen
     from hibari.safety.prompts import PromptScreen
+
+_LOG = logging.getLogger(__name__)
 
 
 class Checks:
@@ -39,7 +43,7 @@ class Checks:
         return [asdict(one) for one in made]
 
     def check(self, path: str) -> dict[str, Any]:
-        """See `client.Helper.check`. The verifier is opened anew each time: keys and records are added all the while."""
+        """See `client.Helper.check`. The verifier is opened anew each time, since keys and records are added."""
         from hibari.provenance.verify import Verifier
 
         with Verifier.open(self._settings) as verifier:
@@ -64,17 +68,20 @@ class Checks:
 def main() -> None:
     """Answer requests until the API is gone; a fault that is no error of Hibari's ends the process."""
     pipe = own_stdout()
+    write_childs_journal()
     settings = decode_settings(sys.stdin.buffer.readline())
     checks: Checks | None = None
     for line in sys.stdin.buffer:
         request = json.loads(line)
-        verb = request.pop("verb")
+        verb, asked_by = request.pop("verb"), request.pop(REQUEST_ID)
         paths = [*request.get("images", []), *([request["path"]] if "path" in request else [])]
-        try:
-            checks = checks or Checks(settings)
-            answer = {"result": checks.check(**request) if verb == "check" else checks.moderate(**request)}
-        except HibariError as error:
-            answer = {"error": told(error, paths)}
+        with about(request_id=asked_by):
+            try:
+                checks = checks or Checks(settings)
+                answer = {"result": checks.check(**request) if verb == "check" else checks.moderate(**request)}
+            except HibariError as error:
+                answer = {"error": told(error, paths)}
+            _LOG.info("%s answered", verb)
         pipe.write(json.dumps(answer).encode() + b"\n")
 
 

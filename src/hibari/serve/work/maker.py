@@ -5,6 +5,7 @@ there, each through the one door. Standard output is the pipe to the worker, and
 the worker is gone, the maker ends at once: what it was making is nobody's.
 """
 
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -29,6 +30,7 @@ from hibari.errors import (
 from hibari.produce import Hibari, Progress, Record
 from hibari.request import GenerationRequest
 from hibari.serve.asked import Asked
+from hibari.serve.journal import about_job, write_childs_journal
 from hibari.serve.pipes import decode_settings, own_stdout
 from hibari.serve.work.protocol import (
     Answer,
@@ -47,12 +49,14 @@ from hibari.serve.work.protocol import (
 if TYPE_CHECKING:
     from hibari.request import Size
 
+_LOG = logging.getLogger(__name__)
 NO_MEMORY = ("can't allocate memory", "out of memory")  # how torch's own allocators say it, as RuntimeErrors
 
 
 def main() -> int:
     """Read settings, open the door, load the model, and make what comes in until the worker is gone."""
     outbox = own_stdout()
+    write_childs_journal()
     channel = Channel(inbox=sys.stdin.buffer, outbox=outbox)
     settings = decode_settings(channel.inbox.readline())
     Thread(target=channel.listen, daemon=True).start()
@@ -115,7 +119,9 @@ class Maker:
         """Make order after order, until the thread that listens ends the process."""
         while True:
             order = self._channel.orders.get()
-            answer = self._answer(order)
+            with about_job(order.job, order.asked):
+                answer = self._answer(order)
+                _LOG.info("made: %s", type(answer).__name__)
             self._channel.forget(order.job)
             self._channel.say(answer)
 
