@@ -29,6 +29,7 @@ from hibari.store.queue_rows import (
     write_events,
 )
 from hibari.store.quota import LimitReached, Quota, book
+from hibari.store.wakes import ring
 
 __all__ = [
     "STATUSES",
@@ -92,6 +93,7 @@ class Queue:
                 return first
             book(connection, job.user, seconds, quota, now)
             row = connection.execute(insert(tables.videos).values(values_of(job, now)).returning(tables.videos)).one()
+            ring(connection)
             if key is not None:
                 idempotency.remember(connection, job.user, key, job.id, now)
             return job_of(row)
@@ -101,14 +103,17 @@ class Queue:
         with self._store.reading() as connection:
             return _made_before(connection, user, key)
 
-    def claim(self, owner: str, models: Collection[str] | None = None) -> Job | None:
+    def claim(
+        self, owner: str, models: Collection[str] | None = None, held: Collection[str] = ()
+    ) -> Job | None:
         """Take the next job that is due, of one of the `models` (None: of any); None where there is none.
 
+        Jobs of the models that are `held` go before others that have not waited long.
         A job whose lease was lost ten times is failed on the way.
         """
         with self._store.writing() as connection:
             now = self._clock(connection)
-            take = claiming(owner, models, now, now + timedelta(seconds=self.lease_s))
+            take = claiming(owner, models, now, now + timedelta(seconds=self.lease_s), held)
             while (row := connection.execute(take).one_or_none()) is not None:
                 job = job_of(row)
                 if row.attempt - row.crashes <= MAX_LOST_LEASES:

@@ -4,14 +4,15 @@ import json
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, Update, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Update, and_, case, func, insert, or_, select, update
 
 from hibari.store import tables
 
 Status = Literal["queued", "in_progress", "completed", "failed"]
+SWITCHED_AFTER = timedelta(seconds=30)  # waited: then a job is worth loading its model for
 STATUSES: tuple[Status, ...] = ("queued", "in_progress", "completed", "failed")
 
 
@@ -140,11 +141,14 @@ def job_of(row: Row[Any]) -> Job:
     )
 
 
-def claiming(owner: str, models: Collection[str] | None, now: datetime, until: datetime) -> Update:
+def claiming(
+    owner: str, models: Collection[str] | None, now: datetime, until: datetime, held: Collection[str] = ()
+) -> Update:
     """The one statement that hands the next job to `owner`: what is due, or what a lost owner left behind.
 
-    Lower priority numbers first, then users with fewer jobs running, then the older job. On Postgres, rows that
-    another claim holds are skipped; SQLite has one writer at a time.
+    Lower priority numbers first, then jobs of the models that are `held` and those that have waited long enough, then
+    users with fewer jobs running, then the older job. On Postgres, rows that another claim holds are skipped; SQLite
+    has one writer at a time.
     """
     videos = tables.videos
     candidate, running = videos.alias("candidate"), videos.alias("running")
@@ -162,7 +166,10 @@ def claiming(owner: str, models: Collection[str] | None, now: datetime, until: d
     )
     if models is not None:
         query = query.where(candidate.c.model.in_(models))
-    order = (candidate.c.priority, func.coalesce(busy.c.jobs, 0), candidate.c.sequence)
+    order = [candidate.c.priority, func.coalesce(busy.c.jobs, 0), candidate.c.sequence]
+    if held:
+        is_near = or_(candidate.c.model.in_(held), candidate.c.created_at < now - SWITCHED_AFTER)
+        order.insert(1, case((is_near, 0), else_=1))
     chosen = query.order_by(*order).limit(1).with_for_update(skip_locked=True, of=candidate)
     return (
         update(videos)
