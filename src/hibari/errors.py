@@ -10,6 +10,7 @@ HibariError                      anything below; `hint` says what to do, `option
 ├── MissingDependency            an optional package or data pack is not installed
 ├── TrainingError                a recipe, checkpoint or data set does not fit
 ├── Refused                      a safety or provenance part said no, or could not run
+│   └── WrongSecrets             this machine would mark or sign with other secrets than its house
 ├── Held                         a request waits for a reviewer
 └── Cancelled                    the caller asked to stop
 
@@ -69,8 +70,16 @@ class Refused(HibariError):
     """A safety or provenance part said no, or could not run."""
 
 
+class WrongSecrets(Refused):
+    """This machine would mark or sign with other secrets than the house that it works for."""
+
+
 class Held(HibariError):
-    """A request was put into the review queue; its message names the id that it waits under."""
+    """A request was put into the review queue; `waits_as` is the number of the id that it waits under."""
+
+    def __init__(self, message: str, *, waits_as: int, option: str = "", hint: str = "") -> None:
+        super().__init__(message, option=option, hint=hint)
+        self.waits_as = waits_as
 
 
 class Cancelled(HibariError):

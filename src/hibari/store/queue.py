@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 from sqlalchemy import Connection, Select, and_, case, delete, func, insert, select, update
 
 from hibari.errors import InvalidRequest
-from hibari.store import idempotency, refusals, tables
+from hibari.store import holds, idempotency, refusals, tables
 from hibari.store.database import Store
 from hibari.store.queue_rows import (
     STATUSES,
@@ -146,7 +146,7 @@ class Queue:
                 "expires_at": now + timedelta(hours=keep_hours),
                 "latents_until": now + timedelta(hours=latents_hours) if "latents" in files else None,
                 "generation_id": generation_id,
-                "files": job.files | files,
+                "files": {kind: name for kind, name in (job.files | files).items() if kind != holds.HELD_FILE},
             }
             return self._end(connection, job, values, now)
 
@@ -154,6 +154,23 @@ class Queue:
         """End a job badly, with what its user is told; False: it was lost or deleted."""
         with self._store.writing() as connection:
             return self._fail(connection, job, code, message, self._clock(connection))
+
+    def hold(
+        self, job: Job, message: str, *, generation_id: int, files: dict[str, str], request: dict[str, Any], hours: float
+    ) -> bool:
+        """End a job that waits for a reviewer's word on a generation, with all that it takes to go on; False: lost.
+
+        It waits for so many hours. Its `files` join those it came with; `request` names them.
+        """
+        with self._store.writing() as connection:
+            now = self._clock(connection)
+            more = {
+                "generation_id": generation_id,
+                "files": job.files | files,
+                "request": request,
+                "expires_at": now + timedelta(hours=hours),
+            }
+            return self._fail(connection, job, holds.HELD, message, now, **more)
 
     def crashed(self, job: Job, message: str) -> bool:
         """Queue a job again whose maker died, later each time; the third time it fails. False: lost or deleted."""
@@ -204,6 +221,7 @@ class Queue:
         with self._store.writing() as connection:
             idempotency.forget(connection, id)
             row = connection.execute(delete(videos).where(videos.c.id == id).returning(videos)).one_or_none()
+            holds.withdraw(connection, id, "The video was deleted, or nobody decided in time.", self._clock(connection))
             return job_of(row) if row is not None else None
 
     def expired(self, limit: int = 100) -> Jobs:
@@ -233,6 +251,12 @@ class Queue:
                 connection.execute(row.values(files=files, latents_until=None))
         return names
 
+    def drop_refused(self) -> Names:
+        """Take the files of refused videos out of their rows; the blobs that nothing names any more."""
+        with self._store.writing() as connection:
+            holds.withdraw_strays(connection, self._clock(connection))
+            return holds.take_blobs(connection)
+
     def _fail(self, connection: Connection, job: Job, code: str, message: str, now: datetime, **more: Any) -> bool:
         values = {
             "status": "failed",
@@ -250,6 +274,8 @@ class Queue:
         """The last change of a job, with the events that tell of it; a picture is no video, and none tell of it."""
         if not _change(connection, job, values | {"owner": None, "lease": None}):
             return False
+        still = values["generation_id"] if values.get("error_code") == holds.HELD else None
+        holds.withdraw(connection, job.id, "It was made again.", now, but=still)
         if job.verb != "image":
             write_events(connection, user=job.user, video_id=job.id, kind=f"video.{values['status']}", now=now)
         return True

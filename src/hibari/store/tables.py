@@ -150,11 +150,16 @@ held_items = Table(
     Column("reviewer", Text),
     Column("decided_at", Moment),
     Column("decision_reason", Text),
+    Column("video_id", Text),
     Index(None, "state", "created_at"),
     Index(None, "user_name"),
     Index(None, "reviewer"),
+    Index(None, "video_id"),
 )
-"""The review queue: requests before, and files after, their generation; one id can be in it for both."""
+"""The review queue: requests before, and files after, their generation; one id can be in it for both.
+
+`video_id` is the service's video that waits for it (no foreign key: the video may go first), and `file` is a blob then.
+"""
 
 fingerprints = Table(
     "fingerprints",

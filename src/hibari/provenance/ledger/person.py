@@ -167,8 +167,10 @@ def _forget_requests(connection: Connection, ids: list[int], at: datetime) -> No
 
 
 def _held_files(connection: Connection, condition: Any) -> list[str]:
+    """The files of held items in the data folder; those of the service's videos are among the blobs of the videos."""
     held = tables.held_items
-    return list(connection.execute(select(held.c.file).where(condition, held.c.file.is_not(None))).scalars())
+    ours = held.c.file.is_not(None) & held.c.video_id.is_(None)
+    return list(connection.execute(select(held.c.file).where(condition, ours)).scalars())
 
 
 def _hashes(connection: Connection, ids: list[int]) -> dict[int, list[dict[str, Any]]]:

@@ -1,14 +1,16 @@
 """The review queue: what the safety policy held, and what a person decided about it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
-from sqlalchemy import Connection, Row, case, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, case, insert, select, tuple_, update
 
 from hibari.errors import InvalidRequest
 from hibari.provenance.ids import GenerationId
-from hibari.store import Store, tables
+from hibari.store import Store, holds, tables
+from hibari.store.queue import database_clock
 
 Decision = Literal["allowed", "refused"]
 ReviewState = Literal["waiting", "allowed", "refused"]
@@ -19,8 +21,9 @@ class HeldItem:
     """A request held before its generation (`file` is None), or a file held after it.
 
     `id` is the id that the generation has or will have. A request that was allowed and whose frames are held then has
-    two items under one id, of which the later one counts. `file` is relative to the data folder. `reviewer`,
-    `decided_at` and `decision_reason` are None while it waits.
+    two items under one id, of which the later one counts. `file` is relative to the data folder, or a blob where a
+    `video` of the service waits for this. `reviewer`, `decided_at` and `decision_reason` are None while it waits;
+    `reviewer` stays None where nobody decided before the video was gone.
     """
 
     id: GenerationId
@@ -31,6 +34,7 @@ class HeldItem:
     categories: dict[str, float]
     reason: str
     file: str | None = None
+    video: str | None = None
     state: ReviewState = "waiting"
     reviewer: str | None = None
     decided_at: datetime | None = None
@@ -59,6 +63,10 @@ class Ruling:
                 raise InvalidRequest("it is empty.", option=option, hint="A decision has a reviewer and a reason.")
 
 
+def _nothing(_: Connection) -> None:
+    """What else belongs to a decision where nothing does."""
+
+
 class Reviews:
     """The held items of a store."""
 
@@ -76,23 +84,49 @@ class Reviews:
             row = _row(connection, generation)
         return item_of(row) if row is not None else None
 
+    def allowed(self, generation: GenerationId) -> HeldItem | None:
+        """What a reviewer let through under an id: its file, or else its request; raises StoreError."""
+        with self._store.reading() as connection:
+            row = _row(connection, generation, tables.held_items.c.state == "allowed")
+        return item_of(row) if row is not None else None
+
     def waiting(self, limit: int = 100, user: str | None = None) -> list[HeldItem]:
         """The items that nobody decided yet, oldest first, of one user where one is named; raises StoreError."""
         table = tables.held_items
-        query = select(table).where(table.c.state == "waiting").order_by(table.c.created_at, table.c.generation_id)
+        query = select(table).where(holds.is_open()).order_by(table.c.created_at, table.c.generation_id)
         if user is not None:
             query = query.where(table.c.user_name == user)
         with self._store.reading() as connection:
             return [item_of(row) for row in connection.execute(query.limit(limit))]
 
-    def decide(self, generation: GenerationId, ruling: Ruling) -> HeldItem:
-        """Decide a waiting item, once, and with it the state of its generation where that is recorded.
+    def of_videos(self, *, limit: int, after: HeldItem | None, order: Literal["asc", "desc"]) -> list[HeldItem]:
+        """The items that videos of the service wait for, past one of them; raises StoreError."""
+        table = tables.held_items
+        place = (table.c.created_at, table.c.generation_id)
+        query = select(table).where(holds.is_open(), table.c.video_id.is_not(None)).limit(limit)
+        if after is not None:
+            last = (after.created_at, after.id.value)
+            query = query.where(tuple_(*place) > last if order == "asc" else tuple_(*place) < last)
+        query = query.order_by(*(column.asc() if order == "asc" else column.desc() for column in place))
+        with self._store.reading() as connection:
+            return [item_of(row) for row in connection.execute(query)]
 
-        Raises InvalidRequest where it is not held or decided already, by whomever; StoreError. A held request that is
-        allowed is decided with the record of what was made of it (`Ledger.record`).
+    def decide(
+        self, generation: GenerationId, ruling: Ruling, also: Callable[[Connection], None] = _nothing
+    ) -> HeldItem:
+        """Decide a waiting item, once, with the state of its generation where that is recorded, and its video's.
+
+        `also` is done in the same transaction. Raises InvalidRequest where it is not held or decided already, by
+        whomever; StoreError. A held request of the command line that is allowed is decided with the record of what was
+        made of it (`Ledger.record`).
         """
         with self._store.writing() as connection:
+            row = _row(connection, generation)
+            video = row.video_id if row is not None else None
+            if video is not None and not _told(connection, video, generation, ruling):
+                raise _undecidable(connection, generation)
             write_ruling(connection, generation, ruling)
+            also(connection)
             row = _row(connection, generation)
         assert row is not None
         return item_of(row)
@@ -114,26 +148,34 @@ def write_ruling(connection: Connection, generation: GenerationId, ruling: Rulin
     connection.execute(update(entries).where(entries.c.id == generation.value).values(state=state))
 
 
+def _told(connection: Connection, video: str, generation: GenerationId, ruling: Ruling) -> bool:
+    """Whether the video of an item waits for it, and then knows what was decided."""
+    if ruling.decision == "allowed":
+        return holds.go_on(connection, video, generation.value)
+    return holds.refuse(connection, video, generation.value, ruling.note, database_clock(connection))
+
+
 def write_item(connection: Connection, item: HeldItem) -> None:
     """Insert an item into the queue."""
     assert item.state == "waiting" and item.reviewer is None, item
-    values = vars(item) | {"generation_id": item.id.value, "user_name": item.user}
+    values = vars(item) | {"generation_id": item.id.value, "user_name": item.user, "video_id": item.video}
     connection.execute(insert(tables.held_items).values({column: values[column] for column in _COLUMNS}))
 
 
 def item_of(row: Row[Any]) -> HeldItem:
     """A row of `held_items` as a record."""
     values = row._asdict()
-    return HeldItem(id=GenerationId(values.pop("generation_id")), user=values.pop("user_name"), **values)
+    id, user = GenerationId(values.pop("generation_id")), values.pop("user_name")
+    return HeldItem(id=id, user=user, video=values.pop("video_id"), **values)
 
 
 _COLUMNS = tables.held_items.columns.keys()
 
 
-def _row(connection: Connection, generation: GenerationId) -> Row[Any] | None:
+def _row(connection: Connection, generation: GenerationId, *such: ColumnElement[bool]) -> Row[Any] | None:
     table = tables.held_items
     later_first = case((table.c.file.is_(None), 1), else_=0)  # what is held with its file was held after its request
-    query = select(table).where(table.c.generation_id == generation.value).order_by(later_first)
+    query = select(table).where(table.c.generation_id == generation.value, *such).order_by(later_first)
     return connection.execute(query).first()
 
 
@@ -141,6 +183,10 @@ def _undecidable(connection: Connection, generation: GenerationId) -> InvalidReq
     row = _row(connection, generation)
     if row is None:
         return InvalidRequest(f"{generation} is not held.", option="id", hint="`hibari review list` shows what is.")
+    if row.state == "waiting":
+        return InvalidRequest(
+            f"The video of {generation} does not wait for it just now.", option="id", hint="Look again."
+        )
     by = f" by {row.reviewer}" if row.reviewer else ""
     at, note = f"{row.decided_at:%Y-%m-%d %H:%M} UTC", row.decision_reason.rstrip(".")
     return InvalidRequest(

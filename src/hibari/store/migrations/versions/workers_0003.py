@@ -37,3 +37,5 @@ def upgrade() -> None:
         sa.Column("noted_at", MOMENT, nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_house_secrets"),
     )
+    op.add_column("held_items", sa.Column("video_id", sa.Text))
+    op.create_index("ix_held_items_video_id", "held_items", ["video_id"])
