@@ -38,9 +38,9 @@ class ServiceSettings:
     names that clients may ask for, such as "sora-2=hibari-mini", with commas between. `keep_hours` is how long finished
     videos stay, `latents_hours` how long their latents do, from which they are extended and redrawn. A user has
     `seconds_a_day` of video, `jobs_at_once` and `requests_a_minute` where nothing else is set for them; the queue takes
-    `queue_limit` jobs and an upload `max_upload_mb`. "on" or "off": `previews` of frames while they are made,
-    `fetch_urls` that requests name, `public_checks` of a file's origin by strangers. `oidc_issuer` signs people in,
-    with tokens for `oidc_audience`.
+    `queue_limit` jobs and an upload `max_upload_mb`. A worker holds `models_held` models at
+    once. "on" or "off": `previews` of frames while they are made, `fetch_urls` that requests name, `public_checks` of a
+    file's origin by strangers. `oidc_issuer` signs people in, with tokens for `oidc_audience`.
     """
 
     files: str | None = None
@@ -52,6 +52,7 @@ class ServiceSettings:
     requests_a_minute: int = 600
     queue_limit: int = 1000
     max_upload_mb: int = 50
+    models_held: int = 1
     previews: str = "off"
     fetch_urls: str = "off"
     public_checks: str = "on"

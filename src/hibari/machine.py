@@ -4,7 +4,9 @@ torch is imported only when a question needs it, so that the rest of the package
 """
 
 import os
+import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hibari.errors import InvalidRequest
@@ -76,6 +78,25 @@ def matmul_rate(device: "torch.device", dtype: "torch.dtype", side: int = 2048, 
 def cores() -> int:
     """Processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def resident_bytes() -> int:
+    """The memory that this process holds now; where the system does not say (not Linux), the most that it held."""
+    statm = Path("/proc/self/statm")
+    if statm.is_file():
+        return int(statm.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    import resource  # of POSIX alone
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def device_bytes(device: "torch.device") -> int | None:
+    """The accelerator's memory that this process's tensors take; None on a CPU."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.memory_allocated(device)
+    return torch.mps.current_allocated_memory() if device.type == "mps" else None
 
 
 def memory_bytes() -> int:

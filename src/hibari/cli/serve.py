@@ -15,10 +15,11 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 is all of this machine's.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen at; 0 takes a free one.", min=0, max=65535)] = 8000,
     workers: Annotated[int, typer.Option(help="Workers here; 0 where others `hibari work`.", min=0, max=64)] = 1,
+    device: Annotated[str | None, typer.Option(help="The workers' device: auto, cpu, cuda, cuda:N or mps.")] = None,
     home: Home = None,
 ) -> int:
     """Serve the Videos API: change base_url, and Sora code runs here."""
     from hibari.serve import supervisor
 
-    supervisor.serve(Settings.load(home=home), host=host, port=port, workers=workers)
+    supervisor.serve(Settings.load(home=home, device=device), host=host, port=port, workers=workers)
     return 0

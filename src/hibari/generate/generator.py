@@ -73,17 +73,22 @@ class Generator:
         conditions: Sequence[Condition] = (),
         on_step: Callable[[int], None] | None = None,
         noise_CTHW: Tensor | None = None,
+        on_estimate: Callable[[Tensor], None] | None = None,
     ) -> Tensor:
         """Walk from noise to a latent (C,T,H,W), float32, as the transformer sees latents.
 
-        `on_step(done)` is called after each of `plan.steps` steps; what it raises ends the walk. The noise is
-        drawn from the plan's seed unless given.
+        `on_step(done)` is called after each of `plan.steps` steps, and `on_estimate(latent)` in each, with the clean
+        latent as it is predicted there; what they raise ends the walk. The noise is drawn from the plan's seed unless
+        given.
         """
         shape = self.model.strides.latent(plan.render)
         noise_CTHW = draw_noise(plan.seed, shape) if noise_CTHW is None else noise_CTHW
         state = apply_all(conditions, State.from_noise(noise_CTHW.to(self.device, torch.float32)))
-        sigmas = schedule(plan.steps, self._shift(plan.render))
+        shift = self._shift(plan.render) if plan.flow_shift is None else plan.flow_shift
+        sigmas = schedule(plan.steps, shift)
         velocity = self._velocity(state, self._text_keys(prompt, plan.guidance), plan.guidance)
+        if on_estimate is not None:
+            velocity = _watched(velocity, lambda clean_CTHW: on_estimate(clean_CTHW[:, : shape.frames]))
 
         def after(index: int, _: Tensor) -> None:
             if on_step is not None:
@@ -150,6 +155,17 @@ class Generator:
             return v_CTHW if all_free else v_CTHW * state.scale_THW
 
         return velocity
+
+
+def _watched(velocity: Velocity, on_estimate: Callable[[Tensor], None]) -> Velocity:
+    """The same field, which tells at each visit what the clean sample is predicted to be: x - sigma v."""
+
+    def watched(x: Tensor, sigma: float) -> Tensor:
+        v = velocity(x, sigma)
+        on_estimate(x - sigma * v.to(x.dtype))
+        return v
+
+    return watched
 
 
 def draw_noise(seed: int, shape: LatentShape) -> Tensor:

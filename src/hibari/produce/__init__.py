@@ -6,8 +6,9 @@ cannot run, raises Refused, and then there is no file. Nothing else in the packa
 """
 
 from hibari.produce.job import NO_SEED_ABOVE, Job
+from hibari.produce.previews import Previews
 from hibari.produce.progress import OnProgress, Progress
 from hibari.produce.record import Record
 from hibari.produce.road import Hibari
 
-__all__ = ["NO_SEED_ABOVE", "Hibari", "Job", "OnProgress", "Progress", "Record"]
+__all__ = ["NO_SEED_ABOVE", "Hibari", "Job", "OnProgress", "Previews", "Progress", "Record"]

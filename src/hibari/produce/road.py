@@ -1,9 +1,10 @@
 """The walk from a job to its file: load, denoise, decode, and out through the door."""
 
+import gc
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -17,6 +18,7 @@ from hibari.media.files import beside, check_writable
 from hibari.media.suffixes import format_of
 from hibari.produce.job import Job, prepare
 from hibari.produce.latents import Kept, digest_of, keeping
+from hibari.produce.previews import Previewer, Previews
 from hibari.produce.progress import OnProgress, Progress, Stopwatch
 from hibari.produce.record import CLIP_FROM, KEPT_LATENTS, Record
 from hibari.provenance.ids import GenerationId
@@ -29,14 +31,17 @@ if TYPE_CHECKING:
     from hibari.generate.generator import Generator
     from hibari.media.fit import Frame
     from hibari.produce.door import Door
-    from hibari.produce.passage import Allowance, Passage
+    from hibari.produce.passage import Allowance, Passage, Shelf
     from hibari.produce.replay import Replayed
     from hibari.provenance.ledger import Making
     from hibari.provenance.region import MetadataLabel
 
 
 class Hibari:
-    """A place that makes videos: settings, the door, and the model that was used last, kept for the next request."""
+    """A place that makes videos: settings, the door, and the models that were used last, kept for the next request.
+
+    It holds `service.models_held` of them; one that has to make room goes before the next is loaded.
+    """
 
     def __init__(self, settings: Settings | None = None, **given: str | Path | int) -> None:
         """Settings as they are, or read from `given` (home, model, device, dtype, threads …) and the environment."""
@@ -44,7 +49,7 @@ class Hibari:
             raise InvalidRequest("settings are given twice.", option=next(iter(given)))
         self.settings = settings or Settings.load(**given)
         self._door: Door | None = None
-        self._loaded: tuple[Path, Generator] | None = None
+        self._loaded: dict[Path, Generator] = {}  # the last used last
 
     @property
     def door(self) -> "Door":
@@ -54,6 +59,11 @@ class Hibari:
 
             self._door = Door.open(self.settings)
         return self._door
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """The names of the models that are loaded."""
+        return tuple(generator.model.name for generator in list(self._loaded.values()))
 
     def load(self) -> None:
         """Open the door and load the model of the settings, so that the first request need not wait for them."""
@@ -73,19 +83,23 @@ class Hibari:
         cancel: Event | None = None,
         user: str | None = None,
         keep_latents: Path | None = None,
+        previews: Previews | None = None,
+        shelf: "Shelf | None" = None,
     ) -> Record:
         """Make a file and return its record; raises HibariError, and Cancelled once `cancel` is set.
 
         `output` names the file (the suffix says video or still); without it a name is made from the prompt,
         in the current folder. `user` is whose generation it is, the settings' own by default. `keep_latents` names a
         file for the latents, so that the clip can be redrawn or extended without being encoded (`request.latents`).
-        Nothing is left behind where this raises; where it raises Held, the request or the file waits in the data
-        folder for a reviewer.
+        `previews` says where to show a frame of it while it is made.
+        Nothing is left behind where this raises; where it raises Held, the request or the file waits for a reviewer:
+        in the data folder, or on the `shelf` of a video of the service.
         """
         if keep_latents is not None:
             check_writable(keep_latents)
         job = request if isinstance(request, Job) else self.prepare(request, output)
-        return self._produce(job, _Orders(on_progress=on_progress, cancel=cancel, user=user, keep=keep_latents))
+        orders = _Orders(on_progress=on_progress, cancel=cancel, user=user, keep=keep_latents, previews=previews)
+        return self._produce(job, replace(orders, shelf=shelf))
 
     def replay(
         self,
@@ -131,25 +145,32 @@ class Hibari:
         return self._produce(job, _Orders(on_progress=on_progress, replay_of=first, allowance=allowance))
 
     def _produce(self, job: Job, orders: "_Orders") -> Record:
-        from hibari.produce.passage import Passage
+        from hibari.produce.passage import Allowance, Passage
 
-        watch = Stopwatch()
+        watch, shelf, allowance = Stopwatch(), orders.shelf, orders.allowance
+        if shelf is not None and shelf.allowed is not None:
+            allowance = Allowance(item=shelf.allowed)
         passage = Passage(
             door=self.door,
             job=job,
             watch=watch,
             owner=orders.user,
             replay_of=orders.replay_of,
-            allowance=orders.allowance,
+            allowance=allowance,
+            shelf=shelf,
         )
         return _Production(job, passage, watch, orders).run(self._generator)
 
     def _generator(self, model: catalog.Model) -> "Generator":
-        """The model, loaded; the one before it is let go first."""
-        if self._loaded is None or self._loaded[0] != model.folder:
-            self._loaded = None
-            self._loaded = (model.folder, _load(model, self.settings))
-        return self._loaded[1]
+        """The model, loaded; the one that was not used for longest is let go first where there are enough."""
+        generator = self._loaded.pop(model.folder, None)
+        if generator is None:
+            while len(self._loaded) >= self.settings.service.models_held:
+                del self._loaded[next(iter(self._loaded))]
+                _give_memory_back()
+            generator = _load(model, self.settings)
+        self._loaded[model.folder] = generator
+        return generator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +183,8 @@ class _Orders:
     keep: Path | None = None
     replay_of: GenerationId | None = None
     allowance: "Allowance | None" = None
+    previews: Previews | None = None
+    shelf: "Shelf | None" = None
 
 
 @dataclass
@@ -217,7 +240,9 @@ class _Production:
         self.earlier = known.earlier
         prompt = Prompt(job.request.prompt, job.request.negative)
         tell = partial(self._tell, "denoise", total=plan.steps)
-        return generator.make_latent(plan, prompt, known.conditions, tell)
+        wanted = self.orders.previews
+        show = Previewer(wanted=wanted, passage=passage, decode=generator.decode) if wanted is not None else None
+        return generator.make_latent(plan, prompt, known.conditions, tell, on_estimate=show)
 
     def _kept(self, latent: "Tensor") -> Kept:
         """The latents as they are kept: the plan says where they begin, and how far they go beyond the file."""
@@ -292,6 +317,15 @@ def _load(model: catalog.Model, settings: Settings) -> "Generator":
         torch.set_num_threads(settings.threads)
     device = pick_device(settings.device)
     return Generator.load(model, device, pick_dtype(settings.dtype, device))
+
+
+def _give_memory_back() -> None:
+    """Let what nobody holds any more be another model's; torch keeps an accelerator's memory for itself otherwise."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _encode(path: Path, job: Job, frames: Iterator["Frame"], label: "MetadataLabel | None") -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hibari.produce.brought import USING
+from hibari.media.child import DEFAULT
 from hibari.produce.record import Record
 from hibari.produce.road import Hibari
 from hibari.produce.sheet import publish_sheet
@@ -51,10 +51,11 @@ def _spread(count: int) -> list[int]:
 def _frames(record: Record, indices: list[int]) -> "Iterator[Image.Image]":
     from PIL import Image
 
-    from hibari.media import decode
+    from hibari.media import reader
 
     wanted = set(indices)
-    with decode.reading(record.path, record.plan.frames, USING) as (_, frames):
-        for index, frame in enumerate(frames):
-            if index in wanted:
-                yield Image.fromarray(frame)
+    # Read in this process, since the file is our own: it was written here a moment ago.
+    _, frames = reader.read_video(record.path, DEFAULT.pixels, None)
+    for index, frame in enumerate(frames):
+        if index in wanted:
+            yield Image.fromarray(frame)

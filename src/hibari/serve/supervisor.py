@@ -5,6 +5,7 @@ finishes what it answers, then the workers finish or give back what they make.
 """
 
 import logging
+import os
 import signal
 import socket
 import subprocess
@@ -22,12 +23,10 @@ from hibari.config import Settings
 from hibari.errors import InvalidRequest
 from hibari.serve.journal import write_journal
 from hibari.serve.pipes import encode_settings
-from hibari.serve.work.worker import check_settings
 from hibari.store import Store
 
 ADMIN = "admin"
 FAREWELL_S = 20.0  # more than a worker's own: what it makes, its cancel, its maker's end
-STEADY_S = 60.0  # after which a worker that dies is started again as if for the first time
 LOOK_S = 0.2
 _LOG = logging.getLogger(__name__)
 
@@ -39,7 +38,6 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
     """
     if workers < 0:
         raise InvalidRequest(f"{workers} is not allowed.", option="workers", hint="Give 0 or more.")
-    check_settings(settings)
     write_journal()
     settings.ensure_home()
     with _listening(host, port) as listener:
@@ -104,10 +102,9 @@ def shared_out(settings: Settings, workers: int) -> Settings:
 
 @dataclass(kw_only=True)
 class Post:
-    """A worker's place: who works there now, how often they died in a row, and when the next may start."""
+    """A worker's place: who works there now, how often they died in a row unready, and when the next may start."""
 
     process: subprocess.Popen[bytes] | None = None
-    started_at: float = 0.0
     deaths: int = 0
     next_at: float = 0.0
 
@@ -144,17 +141,17 @@ class Crew:
             self._over.wait(LOOK_S)
 
     def _look_after(self, number: int, post: Post) -> None:
-        """Start a worker where there is none, later each time where they die early."""
+        """Start a worker where there is none: at once after one that had worked, else later each time."""
         now = time.monotonic()
         if post.process is not None and (code := post.process.poll()) is not None:
-            post.deaths = 1 if now - post.started_at > STEADY_S else post.deaths + 1
+            post.deaths = 0 if was_ready(post.process) else post.deaths + 1
             post.next_at = now + wait_before(post.deaths)
             _close(post.process)
             post.process = None
             _LOG.warning("worker %d ended with %d; the next starts in %.1f s", number, code, post.next_at - now)
         if post.process is None and now >= post.next_at:
             try:
-                post.process, post.started_at = self._start(), now
+                post.process = self._start()
             except OSError as error:  # no memory or no process to be had just now
                 post.deaths += 1
                 post.next_at = now + wait_before(post.deaths)
@@ -162,7 +159,9 @@ class Crew:
 
     def _start(self) -> subprocess.Popen[bytes]:
         # A session of its own: Ctrl-C reaches us alone. Its standard input ends with us, however we end.
-        process = subprocess.Popen(self.command, stdin=subprocess.PIPE, bufsize=0, start_new_session=True)
+        process = subprocess.Popen(
+            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, start_new_session=True
+        )
         assert process.stdin is not None
         try:
             process.stdin.write(encode_settings(self.settings))
@@ -184,8 +183,15 @@ class Crew:
             _close(process)
 
 
+def was_ready(process: subprocess.Popen[bytes]) -> bool:
+    """Whether a worker that has ended had come as far as to work, which it says on its standard output."""
+    assert process.stdout is not None
+    os.set_blocking(process.stdout.fileno(), False)  # whoever it left behind may hold the other end
+    return bool(process.stdout.read())
+
+
 def wait_before(deaths: int) -> float:
-    """Seconds until a worker is started again, by how many died young in a row."""
+    """Seconds until a worker is started again, by how many died in a row before they could work."""
     return 0.0 if deaths <= 1 else float(min(60, 2 ** (deaths - 2)))
 
 
@@ -234,5 +240,6 @@ def _ending_quietly() -> Iterator[None]:
 
 
 def _close(process: subprocess.Popen[bytes]) -> None:
-    assert process.stdin is not None
+    assert process.stdin is not None and process.stdout is not None
     process.stdin.close()
+    process.stdout.close()

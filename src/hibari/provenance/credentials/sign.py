@@ -160,11 +160,15 @@ def _sign_once(work: _Work, credential: Credential, timestamp_url: str | None) -
 
 
 def _without_credentials(origin: Origin, anchors: Anchors) -> tuple[int, ...]:
-    """The sources that the library cannot take in: damaged files, damaged manifests in them, or what would kill it."""
+    """The sources that the library cannot take in: damaged files, damaged manifests in them, or what would kill it.
+
+    Components are not tried: they left here as they are.
+    """
     return tuple(
         index
         for index, source in enumerate(origin.sources)
-        if not can_take(_there(source.content), source.mime, ingredient(origin, index), anchors)
+        if source.relationship != "componentOf"
+        and not can_take(_there(source.content), source.mime, ingredient(origin, index), anchors)
     )
 
 

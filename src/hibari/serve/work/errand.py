@@ -12,8 +12,9 @@ from threading import Event
 from hibari.config import ServiceSettings
 from hibari.errors import HibariError, StoreError
 from hibari.serve.asked import Asked
+from hibari.serve.files import PREVIEW, blob_of
 from hibari.serve.journal import about_job
-from hibari.serve.work.protocol import Cancel, Failed, Made, Make, Step, Stopped
+from hibari.serve.work.protocol import Cancel, Failed, Made, Make, Shown, Step, Stopped
 from hibari.serve.work.pulse import Pulse
 from hibari.serve.work.workbench import Died, Workbench
 from hibari.store.blobs import BlobMissing, Blobs
@@ -35,13 +36,13 @@ _SHARES = {
 class Pace:
     """How often a worker looks, and how long it waits, in seconds.
 
-    `idle_s` between two looks at an empty queue, `tick_s` between two looks at a running job. A maker that makes no
-    step for `stall_s`, or for `load_s` while it loads a model, is killed; so is one that was cancelled `cancel_s` ago.
-    Asked to stop, a worker gives what it makes `farewell_s` to be finished. A database that is gone is asked again
-    after `retry_s`.
+    `idle_s` at most between two looks at an empty queue, `tick_s` between two looks at a running job. A maker that
+    makes no step for `stall_s`, or for `load_s` while it loads a model, is killed; so is one that was cancelled
+    `cancel_s` ago. Asked to stop, a worker gives what it makes `farewell_s` to be finished. A database that is gone is
+    asked again after `retry_s`.
     """
 
-    idle_s: float = 0.1
+    idle_s: float = 0.5
     tick_s: float = 0.25
     stall_s: float = 120.0
     load_s: float = 900.0
@@ -70,6 +71,7 @@ class Errand:
     keep: ServiceSettings
     stop: Event
     pulse: Pulse = field(init=False)
+    _is_shown: bool = False
 
     def __post_init__(self) -> None:
         self.pulse = Pulse(self.queue, self.job, tick_s=self.pace.tick_s)
@@ -81,7 +83,10 @@ class Errand:
             if order is None:
                 return True
             bench.tell(order)
-            outcome = self._follow(bench)
+            try:
+                outcome = self._follow(bench)
+            finally:
+                self._show(None)
             is_gone = isinstance(outcome, Died | Stuck)
             if is_gone:
                 bench.kill()  # before the job is another's, so that the memory is free by then
@@ -149,7 +154,9 @@ class Errand:
                 return heard
             if isinstance(heard, Step):
                 moved_at, patience = now, self.pace.load_s if heard.stage == "load" else self.pace.stall_s
-                self.pulse.progress = percent(heard)
+                self.pulse.advance(percent(heard))
+            if isinstance(heard, Shown):
+                self._show(heard.name)
             if self.stop.is_set() and leaves_at is None:
                 leaves_at = now + self.pace.farewell_s
             is_time = self.pulse.lost.is_set() or (leaves_at is not None and now > leaves_at)
@@ -158,6 +165,18 @@ class Errand:
                 bench.tell(Cancel(job=self.job.id))
             if now - moved_at > patience or (cancelled_at is not None and now - cancelled_at > self.pace.cancel_s):
                 return Stuck()
+
+    def _show(self, name: str | None) -> None:
+        """Put a preview where the API finds it, in place of the last; or take the last away."""
+        try:
+            if name is not None:
+                self.blobs.put(blob_of(self.job, PREVIEW), self.folder / name)
+                self._is_shown = True
+            elif self._is_shown:
+                self.blobs.delete(blob_of(self.job, PREVIEW))
+                self._is_shown = False
+        except HibariError as error:
+            _LOG.warning("%s has no preview: %s", self.job.id, error)
 
     def _settle(self, outcome: Outcome) -> None:
         """Write the end of the job, or give it to whoever claims it next. What was lost is not ours to end."""
@@ -182,7 +201,6 @@ class Errand:
             for kind, name in made.files.items():
                 if self.pulse.lost.is_set():
                     break
-                # Each claim has names of its own, so that one who was thought dead overwrites nobody's file.
                 stored[kind] = blob_of(self.job, name)
                 self.blobs.put(stored[kind], self.folder / name)
         except HibariError as error:
@@ -227,13 +245,6 @@ def blobs_of(asked: Asked) -> list[str]:
     named = [asked.input, *((source.video, source.latents) if source else ())]
     named += [character.file for character in asked.characters]
     return list(dict.fromkeys(blob for blob in named if blob is not None))
-
-
-def blob_of(job: Job, name: str) -> str:
-    """Where a file that this claim of a job made is kept."""
-    assert job.lease is not None
-    stem, dot, suffix = name.rpartition(".")
-    return f"{job.id}/{stem}-{job.lease.attempt}{dot}{suffix}"
 
 
 def percent(step: Step) -> int:

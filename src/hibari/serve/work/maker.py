@@ -8,6 +8,7 @@ the worker is gone, the maker ends at once: what it was making is nobody's.
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,20 +27,25 @@ from hibari.errors import (
     MissingDependency,
     Refused,
     UnknownModel,
+    WrongSecrets,
 )
-from hibari.produce import Hibari, Progress, Record
+from hibari.machine import device_bytes, pick_device, resident_bytes
+from hibari.produce import Hibari, Previews, Progress, Record
 from hibari.request import GenerationRequest
 from hibari.serve.asked import Asked
+from hibari.serve.files import PREVIEW
 from hibari.serve.journal import about_job, write_childs_journal
 from hibari.serve.pipes import decode_settings, own_stdout
 from hibari.serve.work.protocol import (
     Answer,
     Cancel,
     Failed,
+    Holds,
     Made,
     Make,
     NotReady,
     Ready,
+    Shown,
     Step,
     Stopped,
     decode,
@@ -50,6 +56,8 @@ if TYPE_CHECKING:
     from hibari.request import Size
 
 _LOG = logging.getLogger(__name__)
+HOLDING_S = 5.0
+PREVIEWS_S = 3.0  # apart at least
 NO_MEMORY = ("can't allocate memory", "out of memory")  # how torch's own allocators say it, as RuntimeErrors
 
 
@@ -66,6 +74,7 @@ def main() -> int:
         channel.say(NotReady(message=str(error)))
         return 1
     channel.say(Ready())
+    Thread(target=maker.keep_telling, daemon=True).start()
     maker.run()
     return 0
 
@@ -114,6 +123,8 @@ class Maker:
         self._channel = channel
         self._hibari = Hibari(settings)
         self._hibari.load()
+        self._device = pick_device(settings.device)
+        self._tell_holding()
 
     def run(self) -> None:
         """Make order after order, until the thread that listens ends the process."""
@@ -123,7 +134,24 @@ class Maker:
                 answer = self._answer(order)
                 _LOG.info("made: %s", type(answer).__name__)
             self._channel.forget(order.job)
+            self._tell_holding()
             self._channel.say(answer)
+
+    def keep_telling(self) -> None:
+        """Say every few seconds what is held, also while something is made; for a thread of its own."""
+        while True:
+            time.sleep(HOLDING_S)
+            self._tell_holding()
+
+    def _tell_holding(self) -> None:
+        self._channel.say(
+            Holds(
+                device=str(self._device),
+                models=list(self._hibari.held),
+                memory_bytes=resident_bytes(),
+                device_bytes=device_bytes(self._device),
+            )
+        )
 
     def _answer(self, order: Make) -> Answer:
         """What became of an order. What is not of its user's or this machine's making ends the process: a crash."""
@@ -131,6 +159,8 @@ class Maker:
             return self._make(order)
         except Cancelled:
             return Stopped(job=order.job)
+        except WrongSecrets:  # no fault of the request's: another worker may have the right ones
+            raise
         except Refused as error:
             return _failed(order, "moderation_blocked", str(error))
         except Held as error:  # its hint speaks to the operator
@@ -154,6 +184,7 @@ class Maker:
             cancel=self._channel.cancel_of(order.job),
             user=order.user,
             keep_latents=latents,
+            previews=self._previews(order) if not is_still else None,
         )
         files = {kind: output}
         if not is_still:
@@ -161,6 +192,16 @@ class Maker:
         if latents is not None:
             files["latents"] = latents.name
         return Made(job=order.job, generation_id=record.id.value, files=files)
+
+    def _previews(self, order: Make) -> Previews | None:
+        """Where previews go, for an operator who allows them."""
+        if self._hibari.settings.service.previews != "on":
+            return None
+
+        def tell(is_new: bool) -> None:
+            self._channel.say(Shown(job=order.job, name=PREVIEW if is_new else None))
+
+        return Previews(path=Path(order.folder, PREVIEW), tell=tell, every_s=PREVIEWS_S)
 
     def _stills(self, order: Make, record: Record) -> dict[str, str]:
         from hibari.produce.stills import publish_stills
@@ -219,6 +260,7 @@ def request_of(asked: Asked, folder: Path, inputs: dict[str, str]) -> Generation
         seed=asked.seed,
         steps=asked.steps,
         guidance=asked.guidance,
+        flow_shift=asked.flow_shift,
         image=here(asked.input),
         strength=asked.strength,
         consent=asked.consent,

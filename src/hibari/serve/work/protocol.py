@@ -44,6 +44,30 @@ class NotReady:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Holds:
+    """From the maker, now and then: the models that are loaded, by name, on which device, and the memory in bytes.
+
+    `device_bytes` is what the accelerator holds; None on a CPU.
+    """
+
+    device: str
+    models: list[str]
+    memory_bytes: int
+    device_bytes: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """From the maker: there is a new preview in the job's folder; or none is to be seen any more, where `name` is None.
+
+    A file of this name is whole at any time, and already screened and marked.
+    """
+
+    job: str
+    name: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Step:
     """From the maker: `done` of `total` in a stage, as `produce.Progress` has it; "stills" comes on top."""
 
@@ -79,8 +103,8 @@ class Stopped:
 
 
 Order = Make | Cancel
-Answer = Ready | NotReady | Step | Made | Failed | Stopped
-_KINDS = {kind.__name__: kind for kind in (Make, Cancel, Ready, NotReady, Step, Made, Failed, Stopped)}
+Answer = Ready | NotReady | Holds | Step | Shown | Made | Failed | Stopped
+_KINDS = {kind.__name__: kind for kind in (Make, Cancel, Ready, NotReady, Holds, Step, Shown, Made, Failed, Stopped)}
 
 
 def encode(message: Order | Answer) -> bytes:

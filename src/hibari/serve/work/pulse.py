@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from threading import Event, Thread
 
 from hibari.errors import StoreError
+from hibari.serve.journal import about_job
 from hibari.store.queue import Job, Queue
 
 _LOG = logging.getLogger(__name__)
@@ -16,12 +17,11 @@ class Pulse:
     """One claim's heartbeat. `lost` is set when the job was deleted, or is another's by now."""
 
     def __init__(self, queue: Queue, job: Job, *, tick_s: float) -> None:
-        self.progress = 0
         self.lost = Event()
         self._queue, self._job, self._tick_s = queue, job, tick_s
-        self._told = 0
-        self._kept_at = time.monotonic()
-        self._over = Event()
+        self._progress = self._told = 0
+        self._kept_at, self._told_at = time.monotonic(), -tick_s
+        self._over, self._woken = Event(), Event()
 
     @contextmanager
     def beating(self) -> Iterator[None]:
@@ -32,21 +32,33 @@ class Pulse:
             yield
         finally:
             self._over.set()
+            self._woken.set()
             thread.join()
+
+    def advance(self, progress: int) -> None:
+        """Note how far the job is, 0 to 99. It is told at once where nothing was for a tick."""
+        self._progress = progress
+        if progress > self._told and time.monotonic() - self._told_at >= self._tick_s:
+            self._woken.set()
 
     def _beat(self) -> None:
         try:
-            self._keep()
+            with about_job(self._job.id, self._job.request):
+                self._keep()
         finally:
             if not self._over.is_set():  # a heart that stopped has lost its job
                 self.lost.set()
 
     def _keep(self) -> None:
-        while not self._over.wait(self._tick_s) and not self.lost.is_set():
+        while not self.lost.is_set():
+            self._woken.wait(self._tick_s)
+            self._woken.clear()
+            if self._over.is_set():
+                return
             try:
                 self._look()
             except StoreError as error:
-                _LOG.warning("no beat: %s", error, extra={"video": self._job.id})
+                _LOG.warning("no beat: %s", error)
             # Without a beat for a whole lease, another may have taken the job: the database is not there to ask.
             if time.monotonic() - self._kept_at > self._queue.lease_s:
                 self.lost.set()
@@ -54,11 +66,11 @@ class Pulse:
     def _look(self) -> None:
         """Renew the lease where that is due or there is progress to tell; else only look whether the job is there."""
         due = time.monotonic() - self._kept_at > self._queue.lease_s / 3
-        progress = self.progress
+        progress = self._progress
         if due or progress > self._told:
             began = time.monotonic()
             if self._queue.beat(self._job, progress):
-                self._told, self._kept_at = progress, began
+                self._told, self._kept_at, self._told_at = progress, began, began
             else:
                 self.lost.set()
         elif self._queue.find(self._job.id) is None:

@@ -11,7 +11,7 @@ from threading import Thread
 
 from hibari.config import Settings
 from hibari.serve.pipes import encode_settings
-from hibari.serve.work.protocol import Answer, Order, decode, encode
+from hibari.serve.work.protocol import Answer, Holds, Order, decode, encode
 
 GOODBYE_S = 1.0
 _COUNTS = (Path("/sys/fs/cgroup/memory.events"), Path("/proc/vmstat"))  # of a container, and of the whole machine
@@ -32,6 +32,7 @@ class Workbench:
         """Start a maker; it says Ready, or NotReady, once it knows."""
         self._kills_before = _memory_kills()
         self._was_killed = False
+        self.holds: Holds | None = None  # as it last said
         self._process = subprocess.Popen(
             # -P: what lies in the folder that a worker was started from is not ours to import.
             [sys.executable, "-P", "-m", "hibari.serve.work.maker"],
@@ -96,7 +97,10 @@ class Workbench:
             for line in lines:
                 if line.endswith(b"\n"):  # a last line that was cut off says nothing
                     answer = decode(line)
-                    self._heard.put(answer)  # type: ignore[arg-type]  # a maker sends answers alone
+                    if isinstance(answer, Holds):
+                        self.holds = answer
+                    else:
+                        self._heard.put(answer)  # type: ignore[arg-type]  # a maker sends answers alone
         returncode = self._process.wait()
         killed = returncode == -signal.SIGKILL and not self._was_killed
         self._heard.put(Died(returncode=returncode, for_memory=killed and _memory_kills() > self._kills_before))

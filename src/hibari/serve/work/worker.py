@@ -33,7 +33,7 @@ def work(
     stop: Event,
     models: Collection[str] | None = None,
     pace: "Pace | None" = None,
-    on_ready: Callable[[], None] | None = None,
+    on_ready: Callable[[], object] | None = None,
 ) -> None:
     """Work off the queue until `stop` is set, for the `models` named, or those that are here.
 
