@@ -12,7 +12,7 @@ from hibari.cli.door_checks import examine_door
 from hibari.cli.finding import Finding
 from hibari.config import Settings
 from hibari.provenance.credentials.authority import WARN_BEFORE
-from hibari.provenance.credentials.configured import open_authority
+from hibari.provenance.credentials.configured import authority_of
 from hibari.provenance.ledger import Ledger
 from hibari.provenance.places import KEYS, ledger_url
 from hibari.provenance.watermark.keys import KeyRing
@@ -42,7 +42,7 @@ def used(tmp_path: Path) -> Settings:
     """An installation that has keys and a ledger."""
     settings = Settings(home=tmp_path / "home")
     settings.ensure_home()
-    open_authority(settings)
+    authority_of(settings).rehearse()
     KeyRing.open(settings.home / KEYS).current()
     with Store.open(ledger_url(settings)) as store:
         Ledger(store)

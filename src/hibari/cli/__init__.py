@@ -24,6 +24,7 @@ VERBS = {
     "users": "List the service's users, and change what they may do",
     "quota": "See and set what a user may use",
     "audit": "Read the audit log, and prove that nobody changed it",
+    "secrets": "See what marks and signs in this house, and whether this machine has it",
     "replay": "Make a recorded generation again, bit for bit",
     "review": "Decide what the safety policy held",
     "ledger": "List what was made here; export or erase a user's data",

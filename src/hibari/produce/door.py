@@ -10,14 +10,12 @@ from typing import Self
 from hibari.config import Settings
 from hibari.media.files import sweep
 from hibari.produce.screens import prompt_screen
-from hibari.provenance.credentials.authority import Authority
-from hibari.provenance.credentials.configured import open_authority
+from hibari.provenance.house import House, house_of
 from hibari.provenance.keyfiles import ensure_private_folder
 from hibari.provenance.label import Label
 from hibari.provenance.ledger import Ledger, Reviews
-from hibari.provenance.places import HELD, INDEX, KEYS, SAFETY, WORKSHOP, ledger_url
+from hibari.provenance.places import HELD, INDEX, SAFETY, WORKSHOP, ledger_url
 from hibari.provenance.region import Region
-from hibari.provenance.watermark.keys import KeyRing
 from hibari.safety import Policy
 from hibari.safety.faces import FaceFinder
 from hibari.safety.frames import FrameScreen
@@ -34,8 +32,7 @@ class Door:
     prompts: PromptScreen
     frames: FrameScreen
     faces: FaceFinder
-    keys: KeyRing
-    authority: Authority
+    house: House
     ledger: Ledger
     reviews: Reviews
     label: Label | None
@@ -49,16 +46,17 @@ class Door:
             sweep(folder)
         policy = Policy.load(settings.policy)
         # Keys before models: what an operator set wrongly is said at once.
-        keys, authority = KeyRing.open(home / KEYS), open_authority(settings)
         store = Store.open(ledger_url(settings))
+        house = house_of(settings, store)
+        house.join()
+        house.authority.rehearse()
         return cls(
             home=home,
             user=settings.who,
             prompts=prompt_screen(policy, settings),
             frames=FrameScreen.load(policy, home / SAFETY),
             faces=FaceFinder(),
-            keys=keys,
-            authority=authority,
+            house=house,
             ledger=Ledger(store, home / INDEX),
             reviews=Reviews(store),
             label=Label.of(settings),

@@ -130,7 +130,7 @@ class Passage:
         """
         with self.watch("sign"):
             mime = format_of(self.job.target).mime
-            signed = sign_into(self.door.authority, self._origin(), unsigned, partial, mime)
+            signed = sign_into(self.door.house.authority, self._origin(), unsigned, partial, mime)
         with self.watch("record"), placing(partial, self.place) as place:
             entry = self._entry(partial, making, signed)
             self.door.ledger.record(entry, self._hashes(), self._held_item(), self._ruling, last=place)
@@ -171,7 +171,7 @@ class Passage:
 
     @cached_property
     def _key(self) -> WatermarkKey:
-        return self.door.keys.current()  # asked once: a month may end while frames are marked
+        return self.door.house.current_key()  # asked once: a month may end while frames are marked
 
     def _look(self, frame: "Frame") -> None:
         with self.watch("screen"):

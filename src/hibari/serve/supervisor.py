@@ -21,6 +21,8 @@ from hibari import machine
 from hibari.access import Actor, Audit, Decision, Keys, Resource, Users
 from hibari.config import Settings
 from hibari.errors import InvalidRequest
+from hibari.provenance.house import house_of
+from hibari.provenance.places import ledger_url
 from hibari.serve.journal import write_journal
 from hibari.serve.pipes import encode_settings
 from hibari.store import Store
@@ -50,6 +52,9 @@ def _run_api(settings: Settings, listener: socket.socket, workers: int) -> None:
     from hibari.serve.api.app import create_app
     from hibari.serve.api.service import Service
 
+    with Store.open(ledger_url(settings)) as store:
+        house_of(settings, store).join()
+        welcome(store)
     service = Service.open(settings)
     welcome(service.store)
     config = uvicorn.Config(

@@ -68,11 +68,21 @@ class Anchors:
 def keep(folder: Path, kind: Kind, certificate: x509.Certificate) -> None:
     """Trust a certificate from now on; raises OutputError. Deleting its file takes the trust away again."""
     place = ensure_private_folder(ensure_private_folder(folder / "anchors") / kind)
-    path = place / f"{certificate.fingerprint(hashes.SHA256()).hex()[:32]}.pem"
+    path = place / f"{fingerprint(certificate)[:32]}.pem"
     if path.exists():
         return
     with beside(path) as partial:
         partial.write_text(_pem(certificate), encoding="ascii")
+
+
+def fingerprints(folder: Path) -> frozenset[str]:
+    """SHA-256 of every certificate whose signatures count in an authority's folder; raises Refused for damage."""
+    return frozenset(map(fingerprint, _read(folder, "signers")))
+
+
+def fingerprint(certificate: x509.Certificate) -> str:
+    """The SHA-256 by which a certificate is known."""
+    return certificate.fingerprint(hashes.SHA256()).hex()
 
 
 def _read(folder: Path, kind: Kind) -> list[x509.Certificate]:

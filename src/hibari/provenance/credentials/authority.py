@@ -45,9 +45,13 @@ _ROOT, _LEAF = "root.pem", "signer.pem"
 
 @dataclass(frozen=True, kw_only=True)
 class Credential:
-    """A certificate chain (PEM, the signing one first, no root of ours) and what signs with its key."""
+    """A certificate chain (PEM, the signing one first, no root of ours) and what signs with its key.
+
+    `anchor` is what has to be trusted for that: our root, or the operator's certificate itself.
+    """
 
     leaf: x509.Certificate
+    anchor: x509.Certificate
     chain: str
     sign: SignCallback
 
@@ -165,7 +169,12 @@ class Authority:
         root = self._root()
         leaf = self._leaf(root)
         anchors.keep(self.folder, "signers", root.certificate)
-        return Credential(leaf=leaf.certificate, chain=_pem(leaf.certificate), sign=signer_of(leaf.key))
+        return Credential(
+            leaf=leaf.certificate,
+            anchor=root.certificate,
+            chain=_pem(leaf.certificate),
+            sign=signer_of(leaf.key),
+        )
 
     def anchors(self) -> Anchors:
         """Whose signatures count here: all that ever signed in this folder, so that old files stay known."""
@@ -202,7 +211,7 @@ class Authority:
         anchors.keep(self.folder, "signers", chain[0])
         # A reader has its own roots: one that comes with the file proves nothing and is refused by some.
         carried = [certificate for certificate in chain if certificate.issuer != certificate.subject]
-        return Credential(leaf=chain[0], chain="".join(map(_pem, carried)), sign=sign)
+        return Credential(leaf=chain[0], anchor=chain[0], chain="".join(map(_pem, carried)), sign=sign)
 
     def _root(self) -> Issued:
         """The local authority, made on first use and made anew before it would end earlier than a new leaf."""

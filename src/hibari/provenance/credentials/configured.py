@@ -18,10 +18,3 @@ def authority_of(settings: Settings) -> Authority:
         timestamp_url=settings.timestamp_url,
         timestamp_root=settings.timestamp_root,
     )
-
-
-def open_authority(settings: Settings) -> Authority:
-    """The same, once it has signed a pixel; raises Refused for keys and certificates that cannot sign."""
-    authority = authority_of(settings)
-    authority.rehearse()
-    return authority

@@ -52,8 +52,7 @@ class KeyRing:
 
     def current(self, now: datetime | None = None) -> WatermarkKey:
         """The key of this month (UTC), made on its first use; raises Refused where it cannot be read or kept."""
-        name = (now or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m")
-        path = self.folder / f"{name}{SUFFIX}"
+        path = self.folder / f"{month_of(now)}{SUFFIX}"
         if not path.exists():
             try:
                 write_private(path, secrets.token_hex(SECRET_BYTES).encode(), replace=False)
@@ -62,10 +61,21 @@ class KeyRing:
                 raise Refused(message, hint="Nothing is made without a mark.") from error
         return _read(path)
 
+    def find(self, name: str) -> WatermarkKey | None:
+        """The key of a month, None where it is not here; raises Refused for one that cannot be read."""
+        assert _NAME.fullmatch(name), name
+        path = self.folder / f"{name}{SUFFIX}"
+        return _read(path) if path.exists() else None
+
     def all(self) -> list[WatermarkKey]:
         """Every key, the newest first; raises Refused for one that is open to others or is no key."""
         paths = [path for path in self.folder.glob(f"*{SUFFIX}") if _NAME.fullmatch(path.stem)]
         return [_read(path) for path in sorted(paths, reverse=True)]
+
+
+def month_of(now: datetime | None = None) -> str:
+    """The name of the month (UTC) that it is, such as "2026-11"."""
+    return (now or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m")
 
 
 def _read(path: Path) -> WatermarkKey:
