@@ -22,6 +22,7 @@ NUMBER = {
     "seconds": (0, 3600, "0 for a single picture"),
     "guidance": (1, 50, "1 switches guidance off"),
     "strength": (0, 1, "0 keeps the image or clip, 1 forgets it"),
+    "flow_shift": (0.1, 100, "1 spreads the steps evenly over the noise, more spends them where there is much"),
 }
 
 
@@ -65,6 +66,7 @@ class GenerationRequest:
     image or a clip is redrawn: 0 keeps it, 1 forgets it. `references` show what is to appear. `consent` attests about
     the people in all of these: "adults" who agreed, "minors" whose guardian agrees, or "nobody" who is real. `latents`
     is a file of ours that was kept of `video` (`Hibari.generate(keep_latents=)`): it saves encoding the clip.
+    `flow_shift` is the shift of the noise levels that the steps walk; the model's own grows with the size.
     Raises InvalidRequest, whose `option` is the field at fault.
     """
 
@@ -77,6 +79,7 @@ class GenerationRequest:
     seed: int | None = None
     steps: int | None = None
     guidance: float | None = None
+    flow_shift: float | None = None
     image: Path | None = None
     strength: float | None = None
     consent: str | None = None

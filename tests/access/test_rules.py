@@ -9,7 +9,7 @@ ALL = set(ACTIONS)
 OWN: dict[Role, set[Action]] = {  # what each may do with what is theirs
     "admin": ALL,
     "creator": ALL - {"user.manage", "review.decide", "audit.read", "metrics.read"},
-    "viewer": {"video.read", "video.list", "character.read", "model.list", "provenance.check"},
+    "viewer": {"video.read", "video.list", "character.read", "character.list", "model.list", "provenance.check"},
     "reviewer": {"review.decide", "model.list", "provenance.check"},
     "auditor": {"audit.read", "metrics.read", "model.list", "provenance.check"},
 }
@@ -25,7 +25,8 @@ def test_what_each_role_may(role: Role) -> None:
     ann = Actor(user="ann", role=role)
     assert may(ann, "ann") == OWN[role]
     anothers = may(ann, "bob")
-    seen: set[Action] = {"video.read", "video.list", "video.delete", "character.read"}
+    seen: set[Action] = {"video.read", "video.list", "video.delete"}
+    seen |= {"character.read", "character.list", "character.delete"}
     assert anothers == OWN[role] & (NOBODYS | (seen if role == "admin" else set()))
 
 

@@ -22,6 +22,8 @@ Action = Literal[
     "provenance.check",
     "character.create",
     "character.read",
+    "character.list",
+    "character.delete",
     "webhook.manage",
     "user.manage",
     "review.decide",
@@ -32,7 +34,12 @@ ACTIONS: tuple[Action, ...] = get_args(Action)
 Reach = Literal["own", "new", "any"]
 """own: what is the actor's. new: what is nobody's yet, or the actor's. any: whosever it is."""
 
-_SEES: dict[Action, Reach] = {"video.read": "own", "video.list": "own", "character.read": "own"}
+_SEES: dict[Action, Reach] = {
+    "video.read": "own",
+    "video.list": "own",
+    "character.read": "own",
+    "character.list": "own",
+}
 _LOOKS: dict[Action, Reach] = {"model.list": "any", "provenance.check": "any"}
 _MAKES: dict[Action, Reach] = {
     "video.create": "new",
@@ -41,6 +48,7 @@ _MAKES: dict[Action, Reach] = {
     "image.create": "new",
     "moderation.create": "new",
     "character.create": "new",
+    "character.delete": "own",
     "webhook.manage": "own",
 }
 _RUNS: dict[Action, Reach] = {
@@ -48,6 +56,8 @@ _RUNS: dict[Action, Reach] = {
     "video.list": "any",
     "video.delete": "any",
     "character.read": "any",
+    "character.list": "any",
+    "character.delete": "any",
     "user.manage": "any",
     "review.decide": "any",
     "audit.read": "any",

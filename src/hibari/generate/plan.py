@@ -22,6 +22,8 @@ WORTH_SAYING = 0.98  # a crop that leaves more is not worth a note
 class Plan:
     """A request with nothing left open. `picks[i]` is the rendered frame that delivered frame i shows.
 
+    `flow_shift` is None where the model's own holds, which grows with the size.
+
     A plan over a clip has its `source`. Of an extension the clip's own frames are delivered first, and `picks` are
     those of the frames after them.
     """
@@ -34,6 +36,7 @@ class Plan:
     steps: int
     guidance: float
     solver: str
+    flow_shift: float | None = None
     source: SourcePlan | None = None
     notes: tuple[str, ...] = ()
 
@@ -81,6 +84,7 @@ def make_plan(request: GenerationRequest, model: Model, seed: int, clip: ClipSha
         steps=card.steps if request.steps is None else request.steps,
         guidance=card.guidance if request.guidance is None else request.guidance,
         solver=card.solver,
+        flow_shift=request.flow_shift,
         source=source,
         notes=(*size_notes, *fps_notes),
     )

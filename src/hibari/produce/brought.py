@@ -96,23 +96,41 @@ def look_at_clip(path: Path, option: Option = "video") -> Brought:
 
     screened, count, last = [], 0, None
     with _named(option), decode.reading(path, MAX_CLIP_S * MAX_FPS + 1, LOOKING) as (info, frames):
-        rate = Fraction(info.fps).limit_denominator(_DENOMINATOR)
         if info.kind != "video":
             raise BadMedia(f"{path.name} is a picture.", hint="A clip is wanted here.")
-        if not 0 < rate <= MAX_FPS:
-            raise BadMedia(f"{path.name} does not say how fast it plays.", hint="Save it as .mp4 at a usual rate.")
+        rate = _rate(path.name, info.fps)
         step = max(1, int(rate / Fraction(PER_SECOND)))
         for frame in frames:
             if count % step == 0:
                 screened.append(thumbnail(frame))
             count, last = count + 1, frame
-            if count > MAX_CLIP_S * rate:
-                raise BadMedia(f"{path.name} is longer than {MAX_CLIP_S} s.", hint="Bring a piece of it.")
+            _check_length(path.name, count, rate)
     assert last is not None, "a file without a frame is none"
     if (count - 1) % step:
         screened.append(thumbnail(last))
     shape = ClipShape(frames=count, fps=rate, width=info.width, height=info.height)
     return Brought(option=option, path=path, sha256=sha256_of(path, option), screened=tuple(screened), shape=shape)
+
+
+def clip_shape(name: str, *, frames: int, fps: float, width: int, height: int) -> ClipShape:
+    """A clip as its file describes itself; raises BadMedia for one that is too fast or too long to be taken."""
+    rate = _rate(name, fps)
+    _check_length(name, frames, rate)
+    return ClipShape(frames=frames, fps=rate, width=width, height=height)
+
+
+def _rate(name: str, fps: float) -> Fraction:
+    rate = Fraction(fps).limit_denominator(_DENOMINATOR)
+    if not rate > 0:
+        raise BadMedia(f"{name} does not say how fast it plays.", hint="Save it as .mp4 at a usual rate.")
+    if rate > MAX_FPS:
+        raise BadMedia(f"{name} has {fps:g} frames a second, and at most {MAX_FPS} are taken.", hint="Save it slower.")
+    return rate
+
+
+def _check_length(name: str, frames: int, rate: Fraction) -> None:
+    if frames > MAX_CLIP_S * rate:
+        raise BadMedia(f"{name} is longer than {MAX_CLIP_S} s.", hint="Bring a piece of it.")
 
 
 def look_at_reference(path: Path, width: int, height: int) -> "tuple[Brought, Frame]":

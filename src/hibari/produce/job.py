@@ -13,13 +13,13 @@ from hibari.generate.plan import Plan, make_plan
 from hibari.generate.sources import ClipShape
 from hibari.media.files import check_writable
 from hibari.media.suffixes import format_of
-from hibari.produce.brought import Brought, look_at_clip, look_at_image, look_at_reference
+from hibari.produce.brought import Brought, clip_shape, look_at_clip, look_at_image, look_at_reference
 from hibari.request import GenerationRequest
 
 if TYPE_CHECKING:
     from hibari.media.fit import Frame
 
-__all__ = ["ClipShape", "Job", "Plan", "check", "prepare"]  # plans and clips are spoken of by who checks
+__all__ = ["ClipShape", "Job", "Plan", "check", "clip_shape", "prepare"]  # plans and clips are spoken of by who checks
 NO_SEED_ABOVE = 2**31  # of the seeds that we draw: short enough to type again
 
 

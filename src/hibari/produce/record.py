@@ -69,4 +69,5 @@ def request_as_dict(request: GenerationRequest, plan: Plan) -> dict[str, Any]:
         "seed": plan.seed,
         "steps": plan.steps,
         "guidance": plan.guidance,
+        "flow_shift": plan.flow_shift,
     }

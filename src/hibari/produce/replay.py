@@ -12,7 +12,7 @@ from hibari.provenance.ledger import Entry, Making
 from hibari.request import GenerationRequest
 
 _KEPT = (
-    *("prompt", "negative", "strength", "size", "seconds", "fps", "seed", "steps", "guidance"),
+    *("prompt", "negative", "strength", "size", "seconds", "fps", "seed", "steps", "guidance", "flow_shift"),
     *("image", "video", "extend", "references", "consent"),
 )
 

@@ -60,6 +60,7 @@ class Asked:
     seed: int | None = None
     steps: int | None = None
     guidance: float | None = None
+    flow_shift: float | None = None
     strength: float | None = None
     input: str | None = None
     source: Source | None = None

@@ -415,22 +415,6 @@ def test_verbs_over_a_video(shared: Api, tmp_path: Path) -> None:
     fault(shared.post("/v1/videos/extensions", "bob", json=theirs), 404, "not_found", "video")
 
 
-def test_characters(shared: Api, tmp_path: Path) -> None:
-    data = clip(tmp_path / "me.mp4")
-    sent = {"name": (None, "Pip"), "video": ("me.mp4", data)}
-    fault(shared.post("/v1/videos/characters", files=sent), 400, "missing_required_parameter", "consent")
-    made = shared.post("/v1/videos/characters", files=sent | {"consent": (None, "adults")}).json()
-    assert made.keys() >= {"id", "name", "created_at"} and made["name"] == "Pip"
-    assert shared.get(f"/v1/videos/characters/{made['id']}").json() == made
-    fault(shared.get(f"/v1/videos/characters/{made['id']}", "bob"), 404, "not_found", "character_id")
-    fault(shared.get("/v1/videos/characters/char_x"), 404, "not_found", "character_id")
-    used = shared.service.characters.used("ann", [made["id"]])
-    assert [(one.name, one.consent) for one in used] == [("Pip", "adults")]
-    assert shared.service.characters.used("bob", [made["id"]]) == ()
-    sent["name"] = (None, "x" * 81)
-    fault(shared.post("/v1/videos/characters", files=sent), 400, "string_above_max_length", "name")
-
-
 def test_models(shared: Api) -> None:
     listed = shared.get("/v1/models").json()
     assert {"sora-2", "tiny"} <= {model["id"] for model in listed["data"]}

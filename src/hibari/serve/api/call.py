@@ -1,32 +1,41 @@
 """One request on its way: who asks, through which operation, of which service. Handlers get this and nothing else."""
 
 import asyncio
+import hashlib
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from anyio import to_thread
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive
 
 from hibari.access import STRANGER, Action, Actor, Decision, Resource, decide
-from hibari.serve.api.errors import ApiError, invalid, not_found
+from hibari.errors import InvalidRequest
+from hibari.serve.api.errors import ApiError, invalid, not_found, too_many
+from hibari.serve.api.gates import network
 from hibari.serve.api.uploads import Shelf, too_large
 from hibari.serve.api.wire import MAX_FIELDS, MAX_FILES, Fields, form_fields, json_fields
+from hibari.store.idempotency import RequestKey
 
 if TYPE_CHECKING:
     from hibari.serve.api.service import Service
 
 _ROOM_FOR_THE_REST = 2 << 20  # bytes of a form beside its file
 DEFAULT_PAGE, MAX_PAGE = 20, 100
+DENIALS_A_MINUTE = 60  # of a user, each of which is written down
 _TAIL = 512
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _BOUNDARY = re.compile(r'boundary="?([^";]{1,200})"?', re.IGNORECASE)
-_IDLE_S, _WHOLE_S = 30.0, 900.0  # without a byte, and for the whole body
+_CHARSETS = (b"utf-8", b"utf8", b"us-ascii")  # Python knows others, some of which take forever
+_IDLE_S, _SMALL_S, _WHOLE_S = 30.0, 60.0, 900.0  # without a byte, and for the whole of a small or another body
+_SMALL = 256 << 10
 _MOST_JSON_OF_STRANGERS = 64 << 10
 _MAX_PART = 32 << 20  # of text: a data URL has 20 million characters
 
@@ -74,6 +83,11 @@ class Call:
     operation: Operation
     actor: Actor
 
+    @property
+    def party(self) -> str:
+        """Who is counted at the gates: a user, or a stranger's network."""
+        return network(self.request) if self.actor is STRANGER else self.actor.user
+
     def path(self, name: str) -> str:
         """A part of the path."""
         return str(self.request.path_params[name])
@@ -84,6 +98,17 @@ class Call:
         if len(values) > 1:
             raise ApiError(400, "It is given twice.", code="invalid_value", param=name)
         return values[0] if values else None
+
+    def idempotency_key(self, fields: Fields) -> RequestKey | None:
+        """The key of the request, and what it stands for: route, fields and files. Raises InvalidRequest."""
+        key = self.request.headers.get("idempotency-key")
+        if key is None:
+            return None
+        if not _KEY.fullmatch(key):
+            hint = "Give 1 to 255 printable characters without spaces."
+            raise InvalidRequest("It cannot be a key.", option="Idempotency-Key", hint=hint)
+        said = f"{self.request.method} {self.request.url.path}\n{fields.digest()}"
+        return key, hashlib.sha256(said.encode()).hexdigest()
 
     def page_query(self) -> "PageQuery":
         """Which page of a list is asked for; raises ApiError."""
@@ -98,14 +123,21 @@ class Call:
     @asynccontextmanager
     async def fields(self) -> AsyncIterator[tuple[Fields, Shelf]]:
         """What the request says, from JSON or a form, and a shelf for its files, which go with the block."""
-        uploads = self.service.uploads
+        uploads, gates = self.service.uploads, self.service.gates
         most = uploads.max_bytes + _ROOM_FOR_THE_REST
-        if int(self.request.headers.get("content-length", "0")) > most:
+        announced = _announced(self.request)
+        if announced is not None and announced > most:
             raise too_large(uploads.max_bytes)
-        body = _Body(self.request.receive, most, uploads.max_bytes)
+        is_small = announced is not None and announced <= _SMALL
+        body = _Body(self.request.receive, most, uploads.max_bytes, _SMALL_S if is_small else _WHOLE_S)
         request = Request(self.request.scope, body.receive)
         kind = self.request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        async with uploads.keeping() as shelf:
+        lane = gates.strange if self.actor is STRANGER else gates.probing
+        async with AsyncExitStack() as stack:
+            stack.enter_context(gates.bodies.inside(self.party))
+            if not is_small:
+                stack.enter_context(gates.large.inside(self.party))
+            shelf = await stack.enter_async_context(uploads.keeping(lane, self.party))
             if kind == "application/json" or kind.endswith("+json"):
                 body.limit(_MOST_JSON_OF_STRANGERS if self.actor is STRANGER else _MAX_PART)
                 yield await to_thread.run_sync(json_fields, await request.body()), shelf
@@ -131,8 +163,21 @@ class Call:
         resource = Resource(kind=self.operation.kind, owner=owner, id=id)
         decision = decide(self.actor, asked, resource)
         if not decision.allowed:
-            await self.note(resource, decision, asked)
+            await self.refuse(resource, decision, asked)
             raise not_found(resource.kind, param) if decision.hidden else denied(decision)
+
+    async def absent(self, id: str, param: str, action: Action | None = None) -> NoReturn:
+        """Raise what another's thing would: the same 404 after the same work, so that neither tells of the other."""
+        decision = Decision(allowed=False, reason="there is none of this id", hidden=True)
+        await self.refuse(Resource(kind=self.operation.kind, id=id), decision, action)
+        raise not_found(self.operation.kind, param)
+
+    async def refuse(self, resource: Resource, decision: Decision, action: Action | None = None) -> None:
+        """Write a denial into the audit log, once there is room for it: nobody fills the log by asking in vain."""
+        after_s = self.service.limiter.take("denied", self.actor.user, DENIALS_A_MINUTE)
+        if after_s > 0:
+            raise too_many("Too many requests for what is not yours. Slow down.", "rate_limit_exceeded", after_s)
+        await self.note(resource, decision, action)
 
     async def note(self, resource: Resource, decision: Decision, action: Action | None = None) -> None:
         """Write a decision into the audit log; raises StoreError."""
@@ -151,7 +196,18 @@ def denied(decision: Decision) -> ApiError:
     return ApiError(403, f"You may not do this: {decision.reason}.", code="permission_denied")
 
 
+def _announced(request: Request) -> int | None:
+    """How many bytes a request says that it brings; None where it does not say."""
+    if "transfer-encoding" in request.headers:
+        return None
+    said = request.headers.get("content-length", "0")
+    return int(said) if said.isascii() and said.isdecimal() else None
+
+
 async def _read_form(request: Request, shelf: Shelf) -> Fields:
+    _, told = parse_options_header(request.headers["content-type"])
+    if told.get(b"charset", b"utf-8").lower() not in _CHARSETS:
+        raise ApiError(415, "A form has to be in UTF-8.", code="unsupported_media_type")
     async with request.form(max_files=MAX_FILES, max_fields=MAX_FIELDS, max_part_size=_MAX_PART) as form:
         items = []
         for name, value in form.multi_items():
@@ -162,8 +218,8 @@ async def _read_form(request: Request, shelf: Shelf) -> Fields:
 class _Body:
     """A body as it comes in, which ends in an error where it is longer than anything that is taken, or cut off."""
 
-    def __init__(self, receive: Receive, most: int, told: int) -> None:
-        self._receive, self._most, self._told = receive, most, told
+    def __init__(self, receive: Receive, most: int, told: int, seconds: float) -> None:
+        self._receive, self._most, self._told, self._seconds = receive, most, told, seconds
         self._got, self._tail, self._began = 0, b"", time.monotonic()
 
     def limit(self, most: int) -> None:
@@ -176,7 +232,7 @@ class _Body:
             message = await asyncio.wait_for(self._receive(), _IDLE_S)
         except TimeoutError as error:
             raise ApiError(408, "The body does not come.", code="timeout") from error
-        if time.monotonic() - self._began > _WHOLE_S:
+        if time.monotonic() - self._began > self._seconds:
             raise ApiError(408, "The body takes too long.", code="timeout")
         part = message.get("body", b"")
         self._got += len(part)

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from hibari.errors import BadMedia, BadWeights, HibariError, InvalidRequest, MissingDependency, UnknownModel
-from hibari.store.queue import LimitReached
+from hibari.store.quota import LimitReached
 
 LOG = logging.getLogger("hibari.serve")
 LONG_WAIT_S = 60.0  # clients give up, or knock in vain, above this

@@ -3,48 +3,49 @@
 import asyncio
 import base64
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 from anyio import to_thread
 from starlette.responses import JSONResponse, Response
 
+from hibari.access.quota import quota_of
+from hibari.request import seeds
 from hibari.serve.api.call import Call
 from hibari.serve.api.errors import ApiError, invalid
-from hibari.serve.api.making import Wish, queue_job
+from hibari.serve.api.making import Draft, Wish, settle
+from hibari.serve.api.sampling import read_count, read_sampling
 from hibari.serve.api.videos import drop_files
 from hibari.serve.api.wire import Fields
-from hibari.store.queue_rows import Job
+from hibari.store.queue_rows import Job, NewJob, new_video_id
+from hibari.store.quota import LimitReached
 
 MAX_PICTURES = 10
-LONGEST_S, EVERY_S = 580.0, 0.25  # the clients give up after 600 s
+LONGEST_S, EVERY_S = 580.0, 0.25  # for all of them; the clients give up after 600 s
 _TEXTS = {"quality": ("auto", "standard", "low", "medium", "high", "hd"), "moderation": ("auto",)}
 
 
 async def generate_images(call: Call) -> Response:
-    """Make 1 to 10 pictures and answer with them, as the door signed them."""
+    """Make 1 to 10 pictures and answer with them, as the door signed them; where one cannot be had, with an error."""
     async with call.fields() as (fields, _):
         wish, count = _wish(fields)
         fields.finish()
-        jobs: list[Job] = []
+        draft = await settle(call, wish, "image")
+        jobs = _takes(draft, count)
+        await call.done(jobs[0].id, f"asked for {count} pictures" if count > 1 else "asked for")
         try:
-            for take in range(count):
-                one = replace(wish, seed=None if wish.seed is None else wish.seed + take)
-                jobs.append(await queue_job(call, one, fields, "image"))
-            made = [await _made(call, job, time.monotonic() + LONGEST_S) for job in jobs]
+            made = await _made(call, jobs, draft.seconds * count)
             data = [{"b64_json": base64.b64encode(await _bytes(call, job)).decode("ascii")} for job in made]
         finally:  # they live in the answer alone
-            for job in jobs:
-                await asyncio.shield(_forget(call, job))
-    body = {"created": int(time.time()), "data": data, "output_format": "png", "size": jobs[0].size}
+            await asyncio.shield(_forget(call, jobs))
+    body = {"created": int(time.time()), "data": data, "output_format": "png", "size": draft.job.size}
     return JSONResponse(body)
 
 
 def _wish(fields: Fields) -> tuple[Wish, int]:
     """What is asked for, and how often; fields that could not take effect are errors."""
-    prompt, count = fields.text("prompt", required=True), fields.whole("n")
+    prompt, count = fields.text("prompt", required=True), read_count(fields, MAX_PICTURES)
     assert prompt is not None
-    if count is not None and not 1 <= count <= MAX_PICTURES:
-        raise invalid("n", f"Give 1 to {MAX_PICTURES}.")
     if fields.choice("response_format", ("b64_json", "url")) == "url":
         raise invalid("response_format", "Pictures come as b64_json alone.", "not_supported")
     if fields.choice("output_format", ("png", "webp", "jpeg")) not in (None, "png"):
@@ -55,41 +56,63 @@ def _wish(fields: Fields) -> tuple[Wish, int]:
         raise invalid("background", "Pictures are opaque.", "not_supported")
     if fields.flag("stream"):
         raise invalid("stream", "Pictures come in one answer.", "not_supported")
-    size = fields.text("size", most=32)
-    wish = Wish(
-        prompt=prompt,
-        negative=fields.text("negative_prompt") or "",
-        called=fields.text("model", most=200),
-        size=None if size == "auto" else size,
-        seconds=None,
-        fps=None,
-        num_frames=None,
-        seed=fields.whole("seed"),
-        steps=fields.whole("num_inference_steps"),
-        guidance=fields.number("guidance_scale"),
-        strength=None,
-        consent=None,
-        characters=(),
-    )
-    return wish, count or 1
+    called, size = fields.text("model", most=200), fields.text("size", most=32)
+    sampling = read_sampling(fields)
+    wish = Wish(prompt=prompt, called=called, size=None if size == "auto" else size, seconds=None, sampling=sampling)
+    return wish, count
 
 
-async def _made(call: Call, job: Job, ends_at: float) -> Job:
-    """The job once it is done; raises ApiError where it failed or takes too long."""
-    while time.monotonic() < ends_at:
-        now = await to_thread.run_sync(call.service.queue.find, job.id)
-        if now is None:
-            raise ApiError(404, "The picture was deleted while it was made.", code="not_found")
-        if now.status == "completed":
-            return now
-        if now.status == "failed":
-            assert now.error is not None
-            status = 500 if now.error.code in ("server_error", "out_of_memory") else 400
+def _takes(draft: Draft, count: int) -> list[NewJob]:
+    """The jobs of so many pictures, alike but for their seeds; raises InvalidRequest."""
+    asked = draft.job.request
+    return [
+        replace(draft.job, id=new_video_id(), request=asked | {"seed": seed}) for seed in seeds(asked["seed"], count)
+    ]
+
+
+async def _made(call: Call, jobs: Sequence[NewJob], seconds: float) -> list[Job]:
+    """The jobs once all are done, queued as the user's slots get free; raises ApiError, LimitReached.
+
+    The first to be queued is booked as `seconds`, which is all of them.
+    """
+    ends_at, queued, done = time.monotonic() + LONGEST_S, 0, dict[str, Job]()
+    while len(done) < len(jobs):
+        if queued < len(jobs) and await _queued(call, jobs[queued], 0.0 if queued else seconds, may_wait=queued > 0):
+            queued += 1
+            continue
+        for job in jobs[:queued]:
+            if job.id not in done and (ended := await _ended(call, job.id)) is not None:
+                done[job.id] = ended
+        if time.monotonic() > ends_at:
             headers = {"x-should-retry": "false"}
-            raise ApiError(status, now.error.message, code=now.error.code, headers=headers)
+            text = "The queue is too long to wait for a picture."
+            raise ApiError(503, text, code="server_error", headers=headers)
         await asyncio.sleep(EVERY_S)
-    headers = {"x-should-retry": "false"}
-    raise ApiError(503, "The queue is too long to wait for a picture.", code="server_error", headers=headers)
+    return [done[job.id] for job in jobs]
+
+
+async def _queued(call: Call, job: NewJob, seconds: float, *, may_wait: bool) -> bool:
+    """Queue a job; False where there is no room yet and it may wait for it. Raises LimitReached."""
+    quota, queue = quota_of(call.actor.limits, call.service.settings.service), call.service.queue
+    try:
+        await to_thread.run_sync(lambda: queue.add(job, quota=quota, seconds=seconds))
+    except LimitReached as error:
+        if may_wait and error.code != "daily_seconds":
+            return False
+        raise
+    return True
+
+
+async def _ended(call: Call, id: str) -> Job | None:
+    """The job where it is done, None where it is not yet; raises ApiError where it failed."""
+    job = await to_thread.run_sync(call.service.queue.find, id)
+    if job is None:
+        raise ApiError(404, "The picture was deleted while it was made.", code="not_found")
+    if job.status == "failed":
+        assert job.error is not None
+        status = 500 if job.error.code in ("server_error", "out_of_memory") else 400
+        raise ApiError(status, job.error.message, code=job.error.code, headers={"x-should-retry": "false"})
+    return job if job.status == "completed" else None
 
 
 async def _bytes(call: Call, job: Job) -> bytes:
@@ -97,7 +120,8 @@ async def _bytes(call: Call, job: Job) -> bytes:
     return await to_thread.run_sync(lambda: b"".join(call.service.blobs.open(job.files["image"])))
 
 
-async def _forget(call: Call, job: Job) -> None:
-    removed = await to_thread.run_sync(call.service.queue.remove, job.id)
-    if removed is not None:
-        await to_thread.run_sync(drop_files, call, removed)
+async def _forget(call: Call, jobs: Sequence[NewJob]) -> None:
+    for job in jobs:
+        removed = await to_thread.run_sync(call.service.queue.remove, job.id)
+        if removed is not None:
+            await to_thread.run_sync(drop_files, call, removed)

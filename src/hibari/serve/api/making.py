@@ -4,24 +4,21 @@ Nothing is made here: the plan is drawn without torch, and what it says is held 
 that queues the job.
 """
 
-import hashlib
-import re
 import secrets
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from anyio import to_thread
 
 from hibari.access.quota import quota_of
-from hibari.errors import InvalidRequest
 from hibari.fetch import fetch
 from hibari.produce import job as production
 from hibari.request import CONSENT, GenerationRequest
 from hibari.serve.api.call import Call
 from hibari.serve.api.cost import counted_seconds, work
 from hibari.serve.api.errors import invalid, missing
+from hibari.serve.api.sampling import Sampling, read_count, read_sampling
 from hibari.serve.api.uploads import PICTURES, Shelf, Upload, data_of
 from hibari.serve.api.wire import Fields, checked_text, seconds_text
 from hibari.serve.asked import Asked, CharacterUse, Source, Verb
@@ -29,7 +26,6 @@ from hibari.serve.journal import request_id
 from hibari.store.queue_rows import Job, NewJob, new_video_id
 
 SORA_SIZE, SORA_SECONDS = "720x1280", 4.0  # what the Videos API gives to who does not say, and so an alias does
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _FETCH_S = 10.0
 
 
@@ -38,18 +34,15 @@ class Wish:
     """What somebody asks for, before a model has had its say."""
 
     prompt: str
-    negative: str
     called: str | None
     size: str | None
     seconds: float | None
-    fps: int | None
-    num_frames: int | None
-    seed: int | None
-    steps: int | None
-    guidance: float | None
-    strength: float | None
-    consent: str | None
-    characters: tuple[CharacterUse, ...]
+    sampling: Sampling
+    fps: int | None = None
+    num_frames: int | None = None
+    strength: float | None = None
+    consent: str | None = None
+    characters: tuple[CharacterUse, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,23 +53,27 @@ class Attached:
     suffix: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """A job that could be queued, and the seconds of video that it counts as."""
+
+    job: NewJob
+    seconds: float
+
+
 async def read_wish(call: Call, fields: Fields, *, shaped: bool) -> Wish:
-    """The fields that every verb shares; `shaped`: size, length and rate may be asked for. Raises ApiError."""
+    """The fields that every verb shares; `shaped`: size, rate and frames may be asked for. Raises ApiError."""
     prompt = fields.text("prompt", required=True)
     assert prompt is not None
-    if (count := fields.whole("n")) not in (None, 1):
-        raise invalid("n", f"{count} is not allowed: one request makes one video.")
+    read_count(fields, 1)
     return Wish(
         prompt=prompt,
-        negative=fields.text("negative_prompt") or "",
         called=fields.text("model", most=200),
         size=_size(fields) if shaped else None,
-        seconds=fields.number("seconds") if shaped else None,
+        seconds=fields.number("seconds"),
+        sampling=read_sampling(fields),
         fps=fields.whole("fps") if shaped else None,
         num_frames=_num_frames(fields) if shaped else None,
-        seed=fields.whole("seed"),
-        steps=fields.whole("num_inference_steps"),
-        guidance=fields.number("guidance_scale"),
         strength=fields.number("strength"),
         consent=fields.choice("consent", CONSENT),
         characters=await _characters(call, fields),
@@ -113,10 +110,10 @@ async def _characters(call: Call, fields: Fields) -> tuple[CharacterUse, ...]:
     names = [id for id in ids if isinstance(id, str)]
     if len(names) != len(given):
         raise wrong
-    found = await to_thread.run_sync(call.service.characters.used, call.actor.user, names)
+    found = await to_thread.run_sync(call.service.characters.owned, call.actor.user, names)
     if len(found) != len(names):
         raise invalid("characters", "No character of yours has one of these ids.", "not_found")
-    return found
+    return tuple(CharacterUse(id=one.id, name=one.name, file=one.file, consent=one.consent["people"]) for one in found)
 
 
 async def start_image(call: Call, fields: Fields, shelf: Shelf) -> Attached | None:
@@ -148,7 +145,8 @@ async def picture_at(call: Call, url: Any, param: str) -> bytes:
         raise invalid(param, "This service fetches no URLs. Send the file, or a base64 data URL.", "not_supported")
     checked_text(param, url, 4096)
     most = call.service.uploads.max_bytes
-    return await to_thread.run_sync(lambda: fetch(url, max_bytes=most, seconds=_FETCH_S))
+    asked = call.service.gates.outward
+    return await asked.run(call.party, lambda: fetch(url, max_bytes=most, seconds=_FETCH_S))
 
 
 async def queue_job(
@@ -161,34 +159,47 @@ async def queue_job(
     source: Source | None = None,
     inherited: Job | None = None,
 ) -> Job:
-    """The job of a wish, queued; or the one that the same Idempotency-Key made before.
+    """The job of a wish, queued; or the one that the same Idempotency-Key made in the meantime.
 
     `attached` is the start image, or the clip of a `source` that was uploaded; `inherited` is the job whose video the
-    `source` is. Raises ApiError and what the plan and the limits raise.
+    `source` is. Raises ApiError and what the plan and the quota raise.
     """
-    id = new_video_id()
-    blob = f"{id}/input{attached.suffix}" if attached is not None else None
-    if source is not None and attached is not None:
-        assert blob is not None
-        source = replace(source, video=blob)
-    called = wish.called or (inherited.request["called"] if inherited else None) or call.service.settings.model
-    new, seconds = await to_thread.run_sync(
-        lambda: _settle(call, wish, verb, id=id, called=called, source=source, attached=attached)
-    )
-    quota = quota_of(call.actor.limits, call.service.settings.service)
-    key = _idempotency_key(call, fields) if verb != "image" else None  # one request of many jobs, answered at once
+    draft = await settle(call, wish, verb, attached=attached, source=source, inherited=inherited)
+    new, blob = draft.job, draft.job.files.get("input")
+    key, quota = call.idempotency_key(fields), quota_of(call.actor.limits, call.service.settings.service)
     if attached is not None and blob is not None:
         await to_thread.run_sync(call.service.blobs.put, blob, attached.upload.path)
     try:
         # Before the job stands: a client whose answer is an error asks again, and would have two.
-        await call.done(id, "asked for")
-        job = await to_thread.run_sync(lambda: call.service.queue.add(new, quota=quota, seconds=seconds, key=key))
+        await call.done(new.id, "asked for")
+        queue = call.service.queue
+        job = await to_thread.run_sync(lambda: queue.add(new, quota=quota, seconds=draft.seconds, key=key))
     except BaseException:
         await _drop(call, blob)
         raise
-    if job.id != id:
+    if job.id != new.id:
         await _drop(call, blob)
     return job
+
+
+async def settle(
+    call: Call,
+    wish: Wish,
+    verb: Verb,
+    *,
+    attached: Attached | None = None,
+    source: Source | None = None,
+    inherited: Job | None = None,
+) -> Draft:
+    """What a wish becomes once a plan could be drawn; raises what is wrong with it. See `queue_job`."""
+    called = wish.called or (inherited.request["called"] if inherited else None) or call.service.settings.model
+    id = new_video_id()
+    blob = f"{id}/input{attached.suffix}" if attached is not None else None
+    if source is not None and blob is not None:
+        source = replace(source, video=blob)
+    return await to_thread.run_sync(
+        lambda: _settle(call, wish, verb, id=id, called=called, source=source, attached=attached)
+    )
 
 
 async def _drop(call: Call, blob: str | None) -> None:
@@ -205,23 +216,22 @@ def _settle(
     called: str,
     source: Source | None,
     attached: Attached | None,
-) -> tuple[NewJob, float]:
-    """The row of a wish and the seconds that it counts as, once a plan could be drawn; raises what is wrong with it."""
-    service, actor = call.service, call.actor
+) -> Draft:
+    service, sampling = call.service, wish.sampling
     name = service.models.resolve(called)
-    as_sora = service.models.is_alias(called) and source is None
-    size = wish.size or (SORA_SIZE if as_sora and verb == "create" else None)
+    as_sora = service.models.is_alias(called) and verb == "create"
     image = attached if source is None else None
     request = GenerationRequest(
         prompt=wish.prompt,
-        negative=wish.negative,
+        negative=sampling.negative,
         model=name,
-        size=size,  # type: ignore[arg-type]  # it takes text as well
+        size=wish.size or (SORA_SIZE if as_sora else None),  # type: ignore[arg-type]  # it takes text as well
         seconds=_seconds(call, wish, verb, name, as_sora),
         fps=wish.fps,
-        seed=wish.seed if wish.seed is not None else secrets.randbelow(production.NO_SEED_ABOVE),
-        steps=wish.steps,
-        guidance=wish.guidance,
+        seed=sampling.seed if sampling.seed is not None else secrets.randbelow(production.NO_SEED_ABOVE),
+        steps=sampling.steps,
+        guidance=sampling.guidance,
+        flow_shift=sampling.flow_shift,
         strength=wish.strength,
         image=image.upload.path if image else None,
         consent=wish.consent,
@@ -230,11 +240,13 @@ def _settle(
         references=tuple(Path(each.file) for each in wish.characters),
     )
     model, plan = production.check(request, service.settings, _shape(source) if source else None)
-    input_blob = f"{id}/input{attached.suffix}" if attached else None
+    if sampling.negative and plan.guidance == 1:
+        raise invalid("negative_prompt", "It has no effect where guidance_scale is 1.", "not_supported")
+    blob = f"{id}/input{attached.suffix}" if attached else None
     asked = Asked(
         verb=verb,
         prompt=wish.prompt,
-        negative=wish.negative,
+        negative=sampling.negative,
         model=name,
         called=called,
         size=str(plan.delivered),
@@ -244,8 +256,9 @@ def _settle(
         seed=request.seed,
         steps=plan.steps,
         guidance=plan.guidance,
+        flow_shift=plan.flow_shift,
         strength=wish.strength,
-        input=input_blob if image else None,
+        input=blob if image else None,
         source=source,
         characters=wish.characters,
         consent=wish.consent,
@@ -253,7 +266,7 @@ def _settle(
     )
     new = NewJob(
         id=id,
-        user=actor.user,
+        user=call.actor.user,
         verb=verb,
         model=name,
         prompt=wish.prompt,
@@ -261,11 +274,11 @@ def _settle(
         seconds=seconds_text(plan.seconds),
         request=asked.to_dict(),
         source_id=source.id if source else None,
-        priority=-actor.limits.priority,  # of users the higher goes first, in the queue the lower
+        priority=-call.actor.limits.priority,  # of users the higher goes first, in the queue the lower
         cost=work(model, plan),
-        files={"input": input_blob} if input_blob else {},
+        files={"input": blob} if blob else {},
     )
-    return new, counted_seconds(plan)
+    return Draft(job=new, seconds=counted_seconds(plan))
 
 
 def _seconds(call: Call, wish: Wish, verb: Verb, name: str, as_sora: bool) -> float | None:
@@ -283,16 +296,4 @@ def _seconds(call: Call, wish: Wish, verb: Verb, name: str, as_sora: bool) -> fl
 
 def _shape(source: Source) -> production.ClipShape:
     width, height = map(int, source.size.split("x"))
-    rate = Fraction(source.fps).limit_denominator(100_000)
-    return production.ClipShape(frames=source.frames, fps=rate, width=width, height=height)
-
-
-def _idempotency_key(call: Call, fields: Fields) -> tuple[str, str] | None:
-    key = call.request.headers.get("idempotency-key")
-    if key is None:
-        return None
-    if not _KEY.fullmatch(key):
-        hint = "Give 1 to 255 printable characters without spaces."
-        raise InvalidRequest("It cannot be a key.", option="Idempotency-Key", hint=hint)
-    said = f"{call.request.method} {call.request.url.path}\n{fields.digest()}"
-    return key, hashlib.sha256(said.encode()).hexdigest()
+    return production.clip_shape("The clip", frames=source.frames, fps=source.fps, width=width, height=height)

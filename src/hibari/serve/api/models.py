@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from hibari import catalog
 from hibari.config import Settings
-from hibari.errors import HibariError
+from hibari.errors import HibariError, InvalidRequest
 from hibari.serve.api.call import Call
 from hibari.serve.api.errors import LOG, ApiError
 
@@ -26,6 +26,21 @@ class Models:
         self._aliases = settings.service.alias_map
         self._found: dict[str, catalog.Model] = {}
         self._looked_at = float("-inf")
+
+    def check(self) -> None:
+        """Raise HibariError where the default model, or one behind an alias, is not here: nobody could make with it."""
+        named = {"HIBARI_MODEL": self._settings.model}
+        named |= {f"the alias {alias}": model for alias, model in self._aliases.items()}
+        here = catalog.names(self._settings)
+        for what, name in named.items():
+            if name not in here:
+                option = "model" if what == "HIBARI_MODEL" else "aliases"
+                raise InvalidRequest(
+                    f"{what} leads to {name!r}, which is no model that is here.",
+                    option=option,
+                    hint=f"Here: {', '.join(here) or 'none'}. HIBARI_MODEL and HIBARI_ALIASES have to name such a one.",
+                )
+            catalog.find(name, self._settings)
 
     def resolve(self, called: str) -> str:
         """The model behind a name; raises ApiError for one that is neither alias nor installed."""
@@ -53,7 +68,7 @@ class Models:
 
     def _look(self) -> dict[str, catalog.Model]:
         found = {}
-        for name in dict.fromkeys([*catalog.names(self._settings), *self._aliases.values()]):
+        for name in catalog.names(self._settings):  # what workers claim, and no folder elsewhere
             try:
                 found[name] = catalog.find(name, self._settings)
             except HibariError as error:  # one broken model must not hide the others
@@ -61,7 +76,7 @@ class Models:
         return found
 
 
-def _shown(called: str, model: catalog.Model) -> dict[str, Any]:
+def _model_object(called: str, model: catalog.Model) -> dict[str, Any]:
     card = model.card
     created = int((model.folder / "model_index.json").stat().st_mtime)
     return {
@@ -87,7 +102,7 @@ async def list_models(call: Call) -> Response:
     """Every name that a client may use as `model`, with what it can do."""
     models = call.service.models
     names = await to_thread.run_sync(models.names)
-    data = [_shown(called, models.all()[name]) for called, name in names.items()]
+    data = [_model_object(called, models.all()[name]) for called, name in names.items()]
     return JSONResponse({"object": "list", "data": data})
 
 
@@ -97,4 +112,4 @@ async def retrieve_model(call: Call) -> Response:
     names = await to_thread.run_sync(models.names)
     if called not in names:
         raise ApiError(404, f"The model '{called[:64]}' does not exist.", code="model_not_found", param="model")
-    return JSONResponse(_shown(called, models.all()[names[called]]))
+    return JSONResponse(_model_object(called, models.all()[names[called]]))

@@ -6,6 +6,7 @@ from typing import Any
 
 from hibari.request import CONSENT, MAX_SEED
 from hibari.serve.api.call import Operation
+from hibari.serve.api.sampling import NOT_ON
 
 Schema = dict[str, Any]
 
@@ -46,8 +47,11 @@ SAMPLING: Schema = {
     "seed": _whole(0, MAX_SEED),
     "num_inference_steps": _whole(1, 1000),
     "guidance_scale": _number(1, 50),
+    "flow_shift": _number(0.1, 100),
+    **{name: {"type": "boolean", "enum": [False]} for name in NOT_ON},
     "strength": _number(0, 1),
     "n": _whole(1, 1),
+    "num_outputs_per_prompt": _whole(1, 1),
 }
 SHAPE: Schema = {
     "size": {"type": "string", "pattern": "^[0-9]{2,4}x[0-9]{2,4}$"},
@@ -73,6 +77,7 @@ SOURCE: Schema = {
 }
 PICTURE: Schema = {
     "n": _whole(1, 10),
+    "num_outputs_per_prompt": _whole(1, 10),
     "size": {"type": "string"},
     "response_format": {"type": "string", "enum": ["b64_json"]},
     "output_format": {"type": "string", "enum": ["png"]},
@@ -116,17 +121,35 @@ VIDEO: Schema = {
         "error": {"type": ["object", "null"]},
     },
 }  # fmt: skip
-VIDEOS: Schema = {
+CHARACTER: Schema = {
     "type": "object",
-    "required": ["object", "data", "first_id", "last_id", "has_more"],
+    "required": ["id", "object", "name", "created_at"],
     "properties": {
-        "object": {"type": "string", "enum": ["list"]},
-        "data": {"type": "array", "items": {"$ref": "#/components/schemas/Video"}},
-        "first_id": _NULL_TEXT,
-        "last_id": _NULL_TEXT,
-        "has_more": FLAG,
+        "id": {"type": "string"},
+        "object": {"type": "string", "enum": ["character"]},
+        "name": {"type": "string"},
+        "created_at": {"type": "integer"},
     },
 }
+
+
+def _page_of(name: str) -> Schema:
+    return {
+        "type": "object",
+        "required": ["object", "data", "first_id", "last_id", "has_more"],
+        "properties": {
+            "object": {"type": "string", "enum": ["list"]},
+            "data": {"type": "array", "items": {"$ref": f"#/components/schemas/{name}"}},
+            "first_id": _NULL_TEXT,
+            "last_id": _NULL_TEXT,
+            "has_more": FLAG,
+        },
+    }
+
+
+SCHEMAS: Schema = {
+    "Video": VIDEO, "Videos": _page_of("Video"), "Character": CHARACTER, "Characters": _page_of("Character"),
+}  # fmt: skip
 ERROR: Schema = {
     "type": "object",
     "required": ["error"],
@@ -155,7 +178,7 @@ def document(operations: Sequence[Operation]) -> Schema:
         "info": {"title": "Hibari", "version": version("hibari"), "description": "The Videos API on your own machine."},
         "paths": paths,
         "components": {
-            "schemas": {"Video": VIDEO, "Videos": VIDEOS, "Error": ERROR},
+            "schemas": SCHEMAS | {"Error": ERROR},
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
         "security": [{"key": []}],

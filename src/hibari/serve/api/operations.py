@@ -11,7 +11,7 @@ from starlette.responses import Response
 from hibari.access import Action
 from hibari.serve.api import openapi as shapes
 from hibari.serve.api.call import Call, Operation
-from hibari.serve.api.characters import create_character, get_character
+from hibari.serve.api.characters import create_character, delete_character, get_character, list_characters
 from hibari.serve.api.content import VARIANTS, download_content
 from hibari.serve.api.events import stream_events
 from hibari.serve.api.images import generate_images
@@ -41,6 +41,8 @@ from hibari.serve.api.webhook_routes import (
 _Handler = Callable[[Call], Awaitable[Response]]
 _SAID = PROMPT | SAMPLING | CONSENTS | IDS
 _VIDEO, _VIDEOS = {"$ref": "#/components/schemas/Video"}, {"$ref": "#/components/schemas/Videos"}
+_CHARACTER, _CHARACTERS = {"$ref": "#/components/schemas/Character"}, {"$ref": "#/components/schemas/Characters"}
+_LENGTH = {"seconds": SHAPE["seconds"]}
 _HOOK = "/v1/webhook_endpoints/{endpoint_id}"
 
 
@@ -55,17 +57,24 @@ def _of(method: str, path: str, handler: _Handler, action: Action | None, **more
 
 def _making() -> tuple[Operation, ...]:
     create = body(_SAID | SHAPE | {"input_reference": shapes.REFERENCE}, "prompt")
-    edit = body(_SAID | {"video": SOURCE}, "prompt", "video")
-    extend = body(_SAID | {"video": SOURCE, "seconds": SHAPE["seconds"]}, "prompt", "video", "seconds")
-    character = body({"name": TEXT | {"maxLength": 80}, "video": FILE} | CONSENTS, "name", "video", "consent")
-    remix = body(_SAID, "prompt")
+    edit = body(_SAID | _LENGTH | {"video": SOURCE}, "prompt", "video")
+    extend = body(_SAID | _LENGTH | {"video": SOURCE}, "prompt", "video", "seconds")
+    of_character = body({"name": TEXT | {"maxLength": 80}, "video": FILE} | CONSENTS, "name", "video", "consent")
+    remix = body(_SAID | _LENGTH, "prompt")
     takes: dict[str, Any] = {"forms": True, "kind": "video", "answer": _VIDEO}
-    keeps: dict[str, Any] = {"forms": True, "kind": "character", "body": character}
+    keeps: dict[str, Any] = {"forms": True, "body": of_character, "answer": _CHARACTER}
+    kept = "/v1/videos/characters"
+
+    def of(method: str, path: str, handler: _Handler, action: Action, **more: Any) -> Operation:
+        return _of(method, path, handler, action, kind="character", **more)
+
     return (
         _of("POST", "/v1/videos/edits", edit_video, "video.create", body=edit, **takes),
         _of("POST", "/v1/videos/extensions", extend_video, "video.create", body=extend, **takes),
-        _of("POST", "/v1/videos/characters", create_character, "character.create", **keeps),
-        _of("GET", "/v1/videos/characters/{character_id}", get_character, "character.read", kind="character"),
+        of("POST", kept, create_character, "character.create", **keeps),
+        of("GET", kept, list_characters, "character.list", query=shapes.LIST_QUERY, answer=_CHARACTERS),
+        of("GET", f"{kept}/{{character_id}}", get_character, "character.read", answer=_CHARACTER),
+        of("DELETE", f"{kept}/{{character_id}}", delete_character, "character.delete"),
         _of("POST", "/v1/videos", create_video, "video.create", body=create, **takes),
         _of("POST", "/v1/videos/{video_id}/remix", remix_video, "video.extend", body=remix, **takes),
     )

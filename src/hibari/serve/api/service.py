@@ -9,9 +9,8 @@ from hibari.access import Audit, Keys, Users
 from hibari.access.oidc import Tokens
 from hibari.config import Settings
 from hibari.provenance.places import ledger_url
-from hibari.serve.api.characters import Characters
 from hibari.serve.api.cost import Pace
-from hibari.serve.api.events import Streams
+from hibari.serve.api.gates import Gates
 from hibari.serve.api.guard import Limiter
 from hibari.serve.api.lookup import Lookup
 from hibari.serve.api.metrics import Meters
@@ -19,9 +18,10 @@ from hibari.serve.api.models import Models
 from hibari.serve.api.outbox import Outbox
 from hibari.serve.api.sweeper import Sweeper
 from hibari.serve.api.uploads import Uploads
-from hibari.serve.helper import Helper
+from hibari.serve.helper.client import Helpers
 from hibari.store import Store
 from hibari.store.blobs import Blobs, open_blobs
+from hibari.store.characters import Characters
 from hibari.store.queue import Queue
 from hibari.store.webhooks import Webhooks
 
@@ -47,12 +47,12 @@ class Service:
     sweeper: Sweeper
     characters: Characters
     models: Models
-    helper: Helper
+    helpers: Helpers
     uploads: Uploads
     limiter: Limiter
     lookup: Lookup | None
     pace: Pace
-    streams: Streams
+    gates: Gates
     meters: Meters
     clock: Callable[[], datetime] = utc_now
 
@@ -81,12 +81,12 @@ class Service:
             sweeper=Sweeper(store, queue, blobs, webhooks),
             characters=Characters(store),
             models=Models(settings),
-            helper=Helper(settings),
+            helpers=Helpers.of(settings),
             uploads=Uploads(home, own.max_upload_mb * 10**6),
             limiter=Limiter(),
             lookup=Lookup(store) if is_sqlite else None,
             pace=Pace(store),
-            streams=Streams(),
+            gates=Gates(),
             meters=Meters(store),
         )
 
@@ -96,8 +96,9 @@ class Service:
         return self.lookup is not None
 
     def close(self) -> None:
-        """End the helper and give back every connection."""
-        self.helper.close()
+        """End the helpers and give back every connection."""
+        self.helpers.close()
+        self.keys.close()
         if self.lookup is not None:
             self.lookup.close()
         self.store.close()

@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 
 from hibari.errors import BadMedia
 from hibari.media import decode
 from hibari.media.child import Limits
 from hibari.media.files import beside, sweep
 from hibari.media.sniff import sniff
+from hibari.produce.job import ClipShape, clip_shape
 from hibari.request import MAX_SIDE
 from hibari.serve.api.errors import ApiError, invalid
+from hibari.serve.api.gates import Lane
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,34 +30,35 @@ CLIPS = {"video/mp4": ".mp4", "video/quicktime": ".mov"}
 LIMITS = Limits(seconds=20.0, processor_seconds=20.0, pixels=MAX_SIDE * MAX_SIDE)
 MAX_FRAMES = 3600
 MAX_DATA_URL = 20_971_520  # characters, the Videos API's own bound
-_FOLDER, _AT_ONCE, _CHUNK = "uploads", 4, 1 << 20
+_FOLDER, _CHUNK = "uploads", 1 << 20
 _DATA_URL = re.compile(r"data:[\w.+-]{1,64}/[\w.+-]{1,64}(?:;[\w.+=-]{1,64})*;base64,", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Upload:
-    """A file that came with a request, on our disk until the request is answered."""
+    """A file that came with a request, on our disk until the request is answered; `party` sent it, `lane` opens it."""
 
     path: Path
     size: int
     sha256: str
+    lane: Lane
+    party: str
 
 
 class Uploads:
-    """Where uploads lie while they are looked at: a folder for its owner alone, with a few looked at at once."""
+    """Where uploads lie while they are looked at: a folder for its owner alone."""
 
     def __init__(self, home: Path, max_bytes: int) -> None:
         self.max_bytes = max_bytes
         self._folder = home / _FOLDER
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._looking = CapacityLimiter(_AT_ONCE)
         sweep(self._folder)
 
     @asynccontextmanager
-    async def keeping(self) -> AsyncIterator["Shelf"]:
-        """A shelf for one request's files; they go with the block."""
+    async def keeping(self, lane: Lane, party: str) -> AsyncIterator["Shelf"]:
+        """A shelf for the files of one request of somebody's; they go with the block."""
         async with AsyncExitStack() as stack:
-            yield Shelf(self, stack)
+            yield Shelf(self, stack, lane, party)
 
     @contextmanager
     def private_file(self) -> "Iterator[Path]":
@@ -70,7 +73,7 @@ class Uploads:
             known = ", ".join(sorted(kind.partition("/")[2].upper() for kind in kinds))
             raise invalid(param, f"It is not one of {known}, by its content.", "invalid_file")
         try:
-            info = await to_thread.run_sync(decode.probe, upload.path, LIMITS, limiter=self._looking)
+            info = await upload.lane.run(upload.party, lambda: decode.probe(upload.path, LIMITS))
         except BadMedia as error:
             text = error.message.replace(str(upload.path), "the file")
             raise invalid(param, f"It cannot be used: {text}", "invalid_file") from error
@@ -87,17 +90,29 @@ class Shelf:
 
     uploads: Uploads
     stack: AsyncExitStack
+    lane: Lane
+    party: str
 
     async def keep(self, file: BinaryIO) -> Upload:
         """A copy of an open file; raises ApiError where it is too large."""
         path = self.stack.enter_context(self.uploads.private_file())
-        return await to_thread.run_sync(_copy, file, path, self.uploads.max_bytes)
+        size, sha256 = await to_thread.run_sync(_copy, file, path, self.uploads.max_bytes)
+        return Upload(path=path, size=size, sha256=sha256, lane=self.lane, party=self.party)
 
     async def keep_bytes(self, data: bytes) -> Upload:
         """The same of bytes at hand."""
         path = self.stack.enter_context(self.uploads.private_file())
         await to_thread.run_sync(path.write_bytes, data)
-        return Upload(path=path, size=len(data), sha256=hashlib.sha256(data).hexdigest())
+        sha256 = hashlib.sha256(data).hexdigest()
+        return Upload(path=path, size=len(data), sha256=sha256, lane=self.lane, party=self.party)
+
+
+def checked_clip(info: decode.MediaInfo, param: str) -> ClipShape:
+    """The shape of a clip that is to be used; raises ApiError for one that no worker would take."""
+    try:
+        return clip_shape("The clip", frames=info.frames, fps=info.fps, width=info.width, height=info.height)
+    except BadMedia as error:
+        raise invalid(param, str(error), "invalid_file") from error
 
 
 def data_of(url: str, param: str) -> bytes:
@@ -119,7 +134,7 @@ def too_large(max_bytes: int) -> ApiError:
     return ApiError(413, text, code="request_too_large")
 
 
-def _copy(file: BinaryIO, path: Path, most: int) -> Upload:
+def _copy(file: BinaryIO, path: Path, most: int) -> tuple[int, str]:
     digest, size = hashlib.sha256(), 0
     with path.open("wb") as target:
         while chunk := file.read(_CHUNK):
@@ -128,4 +143,4 @@ def _copy(file: BinaryIO, path: Path, most: int) -> Upload:
                 raise too_large(most)
             digest.update(chunk)
             target.write(chunk)
-    return Upload(path=path, size=size, sha256=digest.hexdigest())
+    return size, digest.hexdigest()

@@ -1,7 +1,7 @@
 """The Videos API's own routes: create, retrieve, list, delete, remix, edit, extend. They enqueue and read; no more."""
 
 import re
-from dataclasses import replace
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from anyio import to_thread
@@ -11,7 +11,7 @@ from hibari.errors import HibariError
 from hibari.serve.api.call import Call
 from hibari.serve.api.errors import LOG, ApiError, invalid, missing, not_found
 from hibari.serve.api.making import Attached, queue_job, read_wish, start_image
-from hibari.serve.api.uploads import CLIPS
+from hibari.serve.api.uploads import CLIPS, Shelf, checked_clip
 from hibari.serve.api.wire import Fields, page, video_object
 from hibari.serve.asked import Source
 from hibari.store.queue_rows import Job
@@ -21,18 +21,12 @@ VIDEO_ID = re.compile(r"video_[0-9a-f]{24}")
 
 async def create_video(call: Call) -> Response:
     """Queue a video from a prompt, and a start image where there is one."""
-    async with call.fields() as (fields, shelf):
-        wish = await read_wish(call, fields, shaped=True)
-        image = await start_image(call, fields, shelf)
-        fields.finish()
-        if image is None and wish.strength is not None:
-            raise invalid("strength", "There is nothing to redraw: it goes with input_reference.")
-        return await shown(call, await queue_job(call, wish, fields, "create", attached=image))
+    return await _once(call, _create)
 
 
 async def retrieve_video(call: Call) -> Response:
     """A video as it stands; one that failed too."""
-    return await shown(call, await find(call, call.path("video_id")))
+    return await video_answer(call, await find(call, call.path("video_id")))
 
 
 async def list_videos(call: Call) -> Response:
@@ -60,36 +54,57 @@ async def delete_video(call: Call) -> Response:
 
 async def remix_video(call: Call) -> Response:
     """Queue a finished video again under another prompt."""
-    async with call.fields() as (fields, _):
-        wish = await read_wish(call, fields, shaped=False)
-        fields.finish()
-        job = await find(call, call.path("video_id"))
-        source = finished(job, "video_id")
-        return await shown(call, await queue_job(call, wish, fields, "remix", source=source, inherited=job))
+    return await _once(call, _remix)
 
 
 async def edit_video(call: Call) -> Response:
     """Queue an edit of a video of the caller's, or of a clip that comes with the request."""
-    async with call.fields() as (fields, _):
-        wish = await read_wish(call, fields, shaped=False)
-        source, attached, inherited = await _source(call, fields)
-        job = await queue_job(call, wish, fields, "edit", attached=attached, source=source, inherited=inherited)
-        return await shown(call, job)
+    return await _once(call, _edit)
 
 
 async def extend_video(call: Call) -> Response:
     """Queue what follows a video; the new video is both, stitched."""
-    async with call.fields() as (fields, _):
-        wish = await read_wish(call, fields, shaped=False)
-        seconds = fields.number("seconds")
-        if seconds is None:
-            raise missing("seconds")
-        wish = replace(wish, seconds=seconds)
-        if wish.strength is not None:
-            raise invalid("strength", "A clip that is extended stays as it is.")
-        source, attached, inherited = await _source(call, fields)
-        job = await queue_job(call, wish, fields, "extend", attached=attached, source=source, inherited=inherited)
-        return await shown(call, job)
+    return await _once(call, _extend)
+
+
+async def _once(call: Call, make: Callable[[Call, Fields, Shelf], Awaitable[Job]]) -> Response:
+    """What a request makes, or what the same Idempotency-Key made before, whatever became of its source since."""
+    async with call.fields() as (fields, shelf):
+        key, queue = call.idempotency_key(fields), call.service.queue
+        first = await to_thread.run_sync(queue.made_before, call.actor.user, key) if key is not None else None
+        return await video_answer(call, first or await make(call, fields, shelf))
+
+
+async def _create(call: Call, fields: Fields, shelf: Shelf) -> Job:
+    wish = await read_wish(call, fields, shaped=True)
+    image = await start_image(call, fields, shelf)
+    fields.finish()
+    if image is None and wish.strength is not None:
+        raise invalid("strength", "There is nothing to redraw: it goes with input_reference.")
+    return await queue_job(call, wish, fields, "create", attached=image)
+
+
+async def _remix(call: Call, fields: Fields, _: Shelf) -> Job:
+    wish = await read_wish(call, fields, shaped=False)
+    fields.finish()
+    job = await find(call, call.path("video_id"))
+    return await queue_job(call, wish, fields, "remix", source=finished(job, "video_id"), inherited=job)
+
+
+async def _edit(call: Call, fields: Fields, _: Shelf) -> Job:
+    wish = await read_wish(call, fields, shaped=False)
+    source, attached, inherited = await _source(call, fields)
+    return await queue_job(call, wish, fields, "edit", attached=attached, source=source, inherited=inherited)
+
+
+async def _extend(call: Call, fields: Fields, _: Shelf) -> Job:
+    wish = await read_wish(call, fields, shaped=False)
+    if wish.seconds is None:
+        raise missing("seconds")
+    if wish.strength is not None:
+        raise invalid("strength", "A clip that is extended stays as it is.")
+    source, attached, inherited = await _source(call, fields)
+    return await queue_job(call, wish, fields, "extend", attached=attached, source=source, inherited=inherited)
 
 
 async def find(call: Call, id: str) -> Job:
@@ -102,12 +117,12 @@ async def find(call: Call, id: str) -> Job:
     else:
         job = await to_thread.run_sync(service.queue.find, id)
     if job is None:
-        raise not_found("video", "video_id")
+        await call.absent(id, "video_id")
     await call.permit(job.user, job.id, "video_id")
     return job
 
 
-async def shown(call: Call, job: Job) -> Response:
+async def video_answer(call: Call, job: Job) -> Response:
     """The Video object, and when to ask again."""
     outlook = await call.service.pace.outlook()
     pending = job.status in ("queued", "in_progress")
@@ -150,13 +165,14 @@ async def _source(call: Call, fields: Fields) -> tuple[Source, Attached | None, 
         suffix, info = await call.service.uploads.look(upload, "video", CLIPS)
         if info.kind != "video":
             raise invalid("video", "A clip is wanted here, and this is a picture.", "invalid_file")
+        clip = checked_clip(info, "video")
         source = Source(
             id=None,
             video="",  # until the job has an id to store it under
             latents=None,
-            seconds=info.frames / info.fps,
-            size=f"{info.width}x{info.height}",
-            frames=info.frames,
+            seconds=float(clip.seconds),
+            size=f"{clip.width}x{clip.height}",
+            frames=clip.frames,
             fps=info.fps,
         )
         return source, Attached(upload=upload, suffix=suffix), None
@@ -170,6 +186,6 @@ async def _source(call: Call, fields: Fields) -> tuple[Source, Attached | None, 
         raise not_found("video", "video")
     job = await to_thread.run_sync(call.service.queue.find, given["id"])
     if job is None:
-        raise not_found("video", "video")
+        await call.absent(given["id"], "video", "video.extend")
     await call.permit(job.user, job.id, "video", "video.extend")
     return finished(job, "video"), None, job

@@ -17,6 +17,7 @@ from hibari.serve.api.uploads import Upload
 from hibari.store.queue_rows import Job
 
 MAX_FIELDS, MAX_FILES, MAX_DEPTH = 200, 8, 4
+MAX_VALUES = 100_000  # of JSON; commas in a prompt count too
 IGNORED = ("user", "safety_identifier")  # clients' own notes on who asks; our keys say that
 _NUMBER = re.compile(r"[+-]?([0-9]{1,15}(\.[0-9]{0,15})?|\.[0-9]{1,15})([eE][+-]?[0-9]{1,3})?")
 _STEP = re.compile(r"\[([^\[\]]*)\]")
@@ -34,7 +35,7 @@ class Fields:
         value = self.given(name)
         if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
             try:
-                return json.loads(value, parse_constant=_no_constant)
+                return _loaded(value.encode())
             except (ValueError, RecursionError) as error:
                 raise invalid(name, "It begins like JSON, and is none.") from error
         return value
@@ -119,7 +120,7 @@ class Fields:
         """Raise ApiError for a field that nobody read: what cannot take effect is an error."""
         for name in self._values:
             if name not in self._read:
-                raise invalid(_shown(name), f"Unknown parameter: '{_shown(name)}'.", "unknown_parameter")
+                raise invalid(_cut(name), f"Unknown parameter: '{_cut(name)}'.", "unknown_parameter")
 
     def digest(self) -> str:
         """The SHA-256 of what was said, whatever its order and encoding; files count by their own."""
@@ -141,7 +142,7 @@ def checked_text(name: str, value: str, most: int = 32_000) -> str:
 def json_fields(body: bytes) -> Fields:
     """The fields of a JSON body; raises ApiError for one that is no object."""
     try:
-        values = json.loads(body, parse_constant=_no_constant) if body.strip() else {}
+        values = _loaded(body) if body.strip() else {}
     except (ValueError, RecursionError) as error:
         raise ApiError(400, "The body could not be parsed as JSON.", code="invalid_json") from error
     if not isinstance(values, dict):
@@ -170,7 +171,7 @@ def _path(name: str) -> list[str]:
     root, bracket, rest = name.partition("[")
     steps = _STEP.findall(bracket + rest)
     if not root or "".join(f"[{step}]" for step in steps) != bracket + rest or len(steps) > MAX_DEPTH:
-        raise invalid(_shown(name), "It is not a field's name.")
+        raise invalid(_cut(name), "It is not a field's name.")
     return [root, *steps]
 
 
@@ -180,7 +181,7 @@ def _placed(name: str, there: Any, steps: list[str], value: Any) -> Any:
     if step == "":
         there = [] if there is None else there
         if not isinstance(there, list):
-            raise invalid(_shown(name), "It is a list here and something else there.")
+            raise invalid(_cut(name), "It is a list here and something else there.")
         if not rest:
             return [*there, value]
         for index, entry in enumerate(there):
@@ -189,8 +190,15 @@ def _placed(name: str, there: Any, steps: list[str], value: Any) -> Any:
         return [*there, _placed(name, None, rest, value)]
     there = {} if there is None else there
     if not isinstance(there, dict) or (not rest and step in there):
-        raise invalid(_shown(name), "It is given twice.")
+        raise invalid(_cut(name), "It is given twice.")
     return there | {step: value if not rest else _placed(name, there.get(step), rest, value)}
+
+
+def _loaded(text: bytes) -> Any:
+    """What JSON says; raises ValueError, also for more values than a request has: each takes many times its bytes."""
+    if sum(text.count(mark) for mark in (b"[", b"{", b",")) > MAX_VALUES:
+        raise ValueError("too many values")
+    return json.loads(text, parse_constant=_no_constant)
 
 
 def _no_constant(name: str) -> float:
@@ -202,7 +210,7 @@ def _digest_of(value: Any) -> str:
     return value.sha256
 
 
-def _shown(name: str) -> str:
+def _cut(name: str) -> str:
     return name if len(name) <= 64 else name[:61] + "..."
 
 
@@ -238,6 +246,7 @@ def video_object(job: Job, place: int | None = None) -> dict[str, Any]:
         "num_frames": asked.get("num_frames"),
         "num_inference_steps": asked.get("steps"),
         "guidance_scale": asked.get("guidance"),
+        "flow_shift": asked.get("flow_shift"),
         "negative_prompt": asked.get("negative") or None,
         "queue_position": place,
     }

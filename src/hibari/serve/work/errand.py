@@ -111,7 +111,7 @@ class Errand:
                     self._fetch(blob, inputs)
         except BlobMissing as error:
             _LOG.warning("%s lacks an input: %s", self.job.id, error)
-            message = "A file that this video starts from is not there any more."
+            message = "The video, picture or character that this video starts from was deleted."
             self._insist(lambda: self.queue.fail(self.job, "invalid_value", message))
             return None
         except HibariError as error:
