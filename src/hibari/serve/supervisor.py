@@ -56,7 +56,6 @@ def _run_api(settings: Settings, listener: socket.socket, workers: int) -> None:
         house_of(settings, store).join()
         welcome(store)
     service = Service.open(settings)
-    welcome(service.store)
     config = uvicorn.Config(
         create_app(service),
         log_config=None,
@@ -107,7 +106,7 @@ def shared_out(settings: Settings, workers: int) -> Settings:
 
 @dataclass(kw_only=True)
 class Post:
-    """A worker's place: who works there now, how often they died in a row unready, and when the next may start."""
+    """A worker's place: who works there now, how often they failed in a row, and when the next may start."""
 
     process: subprocess.Popen[bytes] | None = None
     deaths: int = 0
@@ -146,10 +145,11 @@ class Crew:
             self._over.wait(LOOK_S)
 
     def _look_after(self, number: int, post: Post) -> None:
-        """Start a worker where there is none: at once after one that had worked, else later each time."""
+        """Start a worker where there is none: later each time where they fail before they can work, else at once."""
         now = time.monotonic()
         if post.process is not None and (code := post.process.poll()) is not None:
-            post.deaths = 0 if was_ready(post.process) else post.deaths + 1
+            # A worker that was killed did not fail, though it may have had no time to get ready.
+            post.deaths = 0 if code == -signal.SIGKILL or was_ready(post.process) else post.deaths + 1
             post.next_at = now + wait_before(post.deaths)
             _close(post.process)
             post.process = None
@@ -196,7 +196,7 @@ def was_ready(process: subprocess.Popen[bytes]) -> bool:
 
 
 def wait_before(deaths: int) -> float:
-    """Seconds until a worker is started again, by how many died in a row before they could work."""
+    """Seconds until a worker is started again, by how many failed in a row before they could work."""
     return 0.0 if deaths <= 1 else float(min(60, 2 ** (deaths - 2)))
 
 
