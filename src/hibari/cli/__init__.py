@@ -24,6 +24,8 @@ VERBS = {
     "users": "List the service's users, and change what they may do",
     "quota": "See and set what a user may use",
     "audit": "Read the audit log, and prove that nobody changed it",
+    "backup": "Copy the database, the secrets and the files, while the service goes on",
+    "restore": "Put a backup in place",
     "secrets": "See what marks and signs in this house, and whether this machine has it",
     "replay": "Make a recorded generation again, bit for bit",
     "review": "Decide what the safety policy held",

@@ -76,6 +76,15 @@ class Store:
             (blocked, _, _) = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             return not blocked
 
+    def copy_to(self, path: Path) -> None:
+        """Write a whole copy of a SQLite database as of one moment, while others go on; raises StoreError."""
+        assert self.engine.dialect.name == "sqlite", "Postgres has tools of its own"
+        _make_private(path)
+        with translated(self.name), self.engine.connect() as connection:
+            driver = connection.connection.driver_connection  # it runs outside any transaction
+            assert driver is not None
+            driver.execute("VACUUM INTO ?", (str(path),))
+
     def close(self) -> None:
         """Give back every connection."""
         self.engine.dispose()
