@@ -40,6 +40,9 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
     """
     if workers < 0:
         raise InvalidRequest(f"{workers} is not allowed.", option="workers", hint="Give 0 or more.")
+    from hibari.serve.api.models import Models
+
+    Models(settings).check()
     write_journal()
     settings.ensure_home()
     with _listening(host, port) as listener:
