@@ -36,7 +36,8 @@ class ServiceSettings:
 
     `files` is where finished files lie: a folder (in the data folder by default) or s3://bucket/prefix. `aliases` are
     names that clients may ask for, such as "sora-2=hibari-mini", with commas between. `keep_hours` is how long finished
-    videos stay, `latents_hours` how long their latents do, from which they are extended and redrawn. A user has
+    videos stay, `latents_hours` how long their latents do, from which they are extended and redrawn, `hold_hours` how
+    long a video waits for a reviewer. A user has
     `seconds_a_day` of video, `jobs_at_once` and `requests_a_minute` where nothing else is set for them; the queue takes
     `queue_limit` jobs and an upload `max_upload_mb`. A worker holds `models_held` models at
     once. "on" or "off": `previews` of frames while they are made, `fetch_urls` that requests name, `public_checks` of a
@@ -47,6 +48,7 @@ class ServiceSettings:
     aliases: str = "sora-2=hibari-mini,sora-2-pro=hibari-mini"
     keep_hours: float = 24.0
     latents_hours: float = 6.0
+    hold_hours: float = 168.0
     seconds_a_day: float = 600.0
     jobs_at_once: int = 4
     requests_a_minute: int = 600

@@ -75,11 +75,16 @@ class WrongSecrets(Refused):
 
 
 class Held(HibariError):
-    """A request was put into the review queue; `waits_as` is the number of the id that it waits under."""
+    """A request was put into the review queue, for a `reason`; `waits_as` is the number of the id that it waits under.
 
-    def __init__(self, message: str, *, waits_as: int, option: str = "", hint: str = "") -> None:
+    `advice` is what the person can change instead of waiting.
+    """
+
+    def __init__(self, message: str, *, waits_as: int, reason: str, advice: str, option: str, hint: str) -> None:
         super().__init__(message, option=option, hint=hint)
         self.waits_as = waits_as
+        self.reason = reason
+        self.advice = advice
 
 
 class Cancelled(HibariError):

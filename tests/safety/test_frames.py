@@ -61,7 +61,7 @@ def test_opennsfw_looks_at_the_ends_of_wide_frames() -> None:
 def test_the_worst_frame_decides_and_is_named() -> None:
     screen = FrameScreen(POLICY, [Fixed(0.1, 0.96), Fixed(0.2, 0.3)])
     verdict = screen.screen(frames())
-    assert verdict.action == "refuse" and "frame 2 of 2" in verdict.reason
+    assert verdict.action == "refuse" and "frame 2 of the 2 that were looked at" in verdict.reason
     assert FrameScreen(POLICY, [Fixed(0.7, 0.1)]).screen(frames()).allowed
     assert FrameScreen(POLICY, [Fixed(0.7, 0.1)]).screen(frames(), "teen").action == "hold"
     assert FrameScreen(POLICY, [Fixed(0.7, 0.1)]).screen(frames(), surface="uploads").action == "hold"

@@ -7,8 +7,7 @@ from hibari.access import Actor, Audit, Decision, Keys, Resource, Users
 from hibari.config import Settings
 from hibari.provenance.places import ledger_url
 from hibari.store import Store
-
-LOCAL = "local:"  # whoever can read the data folder; no user of the service has a colon there
+from hibari.store.pseudonyms import LOCAL
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -64,14 +64,20 @@ def allow(
     ] = None,
     home: Home = None,
 ) -> int:
-    """Make the held request, or hand over the held file; its path is all that is on standard output."""
+    """Make the held request, or hand over the held file; its path is all that is on standard output.
+
+    What a video of the service waits for goes back to that video, and a worker sees to the rest.
+    """
     desk, wanted = _desk(home), GenerationId.parse(id)
     with watcher(str(wanted)) as on_progress:
         released = desk.allow(wanted, note, output=output, on_progress=on_progress)
-    print(released.path)
+    if released.path is not None:
+        print(released.path)
     if released.record is not None:
         print(closing_line(released.record), file=sys.stderr)
     print(f"hibari: {_decision(released.item)}", file=sys.stderr)
+    if released.item.video is not None:
+        print(f"hibari: {released.item.video} goes on.", file=sys.stderr)
     return 0
 
 
@@ -107,12 +113,10 @@ def _in_words(item: "HeldItem", desk: "ReviewDesk") -> str:
         "scores": ", ".join(f"{name} {score:.2f}" for name, score in scores),
         "prompt": asked["prompt"],
         "keeps out": asked["negative"],
-        "start image": asked["image"] or "",
-        "goes on from" if asked["extend"] else "redraws": asked["video"] or "",
-        "refers to": ", ".join(asked["references"]),
+        **(_files(asked) if item.video is None else {"video": item.video}),
         "shows": asked["consent"] or "",
         "to be made": f"{size}, by {asked['model']}",
-        "made file": str(desk.files.place(item.file)) if item.file else "",
+        "made file": desk.file_of(item),
         "decision": _decision(item) if item.state != "waiting" else "",
     }
     if item.state == "waiting":
@@ -122,6 +126,14 @@ def _in_words(item: "HeldItem", desk: "ReviewDesk") -> str:
     if item.state == "waiting":
         lines += ["", f"  hibari review allow {item.id} --note WHY", f"  hibari review refuse {item.id} --note WHY"]
     return "\n".join([str(item.id), *lines])
+
+
+def _files(asked: dict[str, Any]) -> dict[str, str]:
+    return {
+        "start image": asked["image"] or "",
+        "goes on from" if asked["extend"] else "redraws": asked["video"] or "",
+        "refers to": ", ".join(asked["references"]),
+    }
 
 
 def _decision(item: "HeldItem") -> str:

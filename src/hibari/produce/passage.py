@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hibari.errors import Held, Refused
+from hibari.errors import Held, InvalidRequest, Refused
 from hibari.generate.plan import Plan
 from hibari.media.files import placing
 from hibari.media.suffixes import format_of
@@ -43,10 +43,26 @@ MARKED_AT_ONCE = 8  # frames
 
 @dataclass(frozen=True, kw_only=True)
 class Allowance:
-    """A held request that a reviewer let through: what it was, and the word that is recorded with its file."""
+    """A held request that a reviewer let through: what it was, and the word that is recorded with its file.
+
+    `ruling` None: it is recorded already, and what was made of the request since may have got lost on its way.
+    """
 
     item: HeldItem
-    ruling: Ruling
+    ruling: Ruling | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shelf:
+    """Where a file of the service's `video` goes that is held: to `path`, from where its worker keeps it as `blob`.
+
+    `allowed` is what a reviewer let through for the video before.
+    """
+
+    video: str
+    path: Path
+    blob: str
+    allowed: HeldItem | None = None
 
 
 @dataclass
@@ -54,7 +70,9 @@ class Passage:
     """One file on its way through the door. What was held and allowed goes under the id that it waited under.
 
     An allowance opens the request's screens alone: its frames are held or refused like any others. `owner` is whose
-    generation it is; the door's own user where nobody is named. `facts` are recorded with the request.
+    generation it is; the door's own user where nobody is named. `facts` are recorded with the request. What is held
+    goes to the data folder, or onto the `shelf`. `seen`: a reviewer let through all that is shown, so that nothing of
+    it is held again.
     """
 
     door: Door
@@ -67,17 +85,23 @@ class Passage:
     owner: str | None = None
     replay_of: GenerationId | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+    shelf: Shelf | None = None
+    seen: bool = False
     _looked: Verdict | None = None
     _kept: "list[Frame]" = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.allowance is not None:
-            self.id = self.allowance.item.id
+            id, is_new = self.allowance.item.id, self.allowance.ruling is not None
+            if is_new or self.door.ledger.find(id) is None:
+                self.id = id
 
     @property
     def held(self) -> Verdict | None:
         """What the frames are held for, once they were looked at."""
-        return self._looked if self._looked is not None and self._looked.action == "hold" else None
+        if self.seen or self._looked is None or self._looked.action != "hold":
+            return None
+        return self._looked
 
     @property
     def user(self) -> str:
@@ -88,6 +112,7 @@ class Passage:
         """Screen the prompt, what it keeps away from, and what was brought; raises Refused, or Held for a reviewer."""
         with self.watch("screen"):
             request = self.job.request
+            self._check_allowed()
             minors = self.uploads.show_minors
             prompt = self.door.prompts.screen_request(request.prompt, request.negative, minor_upload=minors)
             verdicts = [("prompt", "prompt", prompt)]
@@ -105,7 +130,7 @@ class Passage:
         screened, batch = set(picked(plan.frames, plan.fps)), []
         for index, frame in enumerate(delivered):
             if index in screened:
-                self._look(frame)
+                self._look(frame, None if self.job.request.is_still else index / plan.fps)
             if index >= round(len(self._kept) * plan.fps / KEPT_A_SECOND):
                 self._kept.append(thumbnail(frame))
             if self.door.label is not None:
@@ -158,6 +183,8 @@ class Passage:
         """Where the file goes: as asked, or to those that wait for a reviewer."""
         if self.held is None:
             return self.job.target
+        if self.shelf is not None:
+            return self.shelf.path
         folder = self.door.home / HELD
         folder.mkdir(mode=0o700, exist_ok=True)
         return folder / f"{self.id}{self.job.target.suffix}"
@@ -173,9 +200,10 @@ class Passage:
     def _key(self) -> WatermarkKey:
         return self.door.house.current_key()  # asked once: a month may end while frames are marked
 
-    def _look(self, frame: "Frame") -> None:
+    def _look(self, frame: "Frame", at: float | None) -> None:
+        """Screen a frame, which is shown `at` a second of the clip (None: it is a picture); raises Refused."""
         with self.watch("screen"):
-            verdict = self.door.frames.screen(frame[None])
+            verdict = self.door.frames.screen(frame[None], at=at)
             if verdict.action == "refuse":
                 self._take("frames", verdict, "prompt")
             self._looked = verdict if self._looked is None else _strictest_of_all([self._looked, verdict])
@@ -195,6 +223,11 @@ class Passage:
             marked = self._marker.mark(np.stack(batch))
         yield from marked
 
+    def _check_allowed(self) -> None:
+        """Raise InvalidRequest unless the files that come with an allowed request are those that it was held with."""
+        if self.allowance is not None and self.uploads.digests() != self.allowance.item.request["sources_sha256"]:
+            raise InvalidRequest(f"what {self.allowance.item.id} started from is another by now.", option="id")
+
     def _take(self, stage: str, verdict: Verdict, option: str) -> None:
         """Note a verdict; raises Refused for one that refuses, which is recorded too."""
         self.screenings.append(_screening(stage, verdict))
@@ -210,6 +243,9 @@ class Passage:
     def _waiting(self, option: str, verdict: Verdict) -> Held:
         return Held(
             f"{verdict.reason} It waits as {self.id}.",
+            waits_as=self.id.value,
+            reason=verdict.reason,
+            advice=verdict.advice,
             option=option,
             hint=f"{verdict.advice} Or let a reviewer decide: `hibari review list` shows what waits.",
         )
@@ -224,12 +260,14 @@ class Passage:
             categories=verdict.categories,
             reason=verdict.reason,
             file=file,
+            video=self.shelf.video if self.shelf is not None else None,
         )
 
     def _held_item(self) -> HeldItem | None:
         if self.held is None:
             return None
-        return self._item("frames", self.held, file=f"{HELD}/{self.id}{self.job.target.suffix}")
+        file = self.shelf.blob if self.shelf is not None else f"{HELD}/{self.place.name}"
+        return self._item("frames", self.held, file=file)
 
     def _request(self) -> dict[str, Any]:
         return request_as_dict(self.job.request, self.job.plan) | self.facts | {"output": self.job.target.name}

@@ -7,11 +7,16 @@ that is refused is deleted after it. Whatever stops between two of these steps, 
 
 import hashlib
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Connection
+
 from hibari import catalog
+from hibari.access import Actor, Decision, Resource
+from hibari.access.audit import append
 from hibari.config import Settings, operator
 from hibari.errors import InvalidRequest, OutputError, Refused
 from hibari.media.files import beside, check_writable
@@ -26,6 +31,7 @@ from hibari.provenance.ledger import HeldFiles, HeldItem, Ledger, Reviews, Rulin
 from hibari.provenance.places import INDEX, ledger_url
 from hibari.request import GenerationRequest
 from hibari.store import Store
+from hibari.store.pseudonyms import LOCAL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +44,13 @@ class Permission:
 
 @dataclass(frozen=True, kw_only=True)
 class Released:
-    """An allowed item's file. `record` is of what was made for it now, None for a file that had waited."""
+    """An allowed item's file. `record` is of what was made for it now, None for a file that had waited.
+
+    `path` None: it goes back to its video in the service, which a worker sees to.
+    """
 
     item: HeldItem
-    path: Path
+    path: Path | None
     record: Record | None = None
 
 
@@ -87,9 +96,13 @@ class ReviewDesk:
 
         Raises Refused where this user may not, InvalidRequest where it was decided already, Held where the frames of
         an allowed request are held, and what the road raises. A file that was allowed and could not be handed over
-        then is handed over now.
+        then is handed over now. What a video of the service waits for goes back to it.
         """
         item, ruling = self._to_decide(id), Ruling(decision="allowed", reviewer=self.user, note=note)
+        if item.video is not None:
+            if output is not None:
+                raise InvalidRequest(f"{id} goes back to {item.video}, and into no other file.", option="output")
+            return Released(item=self._reviews.decide(id, ruling, self._noting(item, "allowed")), path=None)
         if item.file is not None:
             return self._hand_over(item, ruling, output)
         self._must_wait(item)
@@ -99,11 +112,28 @@ class ReviewDesk:
 
     def refuse(self, id: GenerationId, note: str) -> HeldItem:
         """Turn an item down, and delete its file; raises Refused where this user may not, InvalidRequest."""
-        self._to_decide(id)
-        item = self._reviews.decide(id, Ruling(decision="refused", reviewer=self.user, note=note))
-        if item.file is not None:
+        also = self._noting(self._to_decide(id), "refused")
+        item = self._reviews.decide(id, Ruling(decision="refused", reviewer=self.user, note=note), also)
+        if item.file is not None and item.video is None:
             self.files.remove([item.file])
         return item
+
+    def file_of(self, item: HeldItem) -> str:
+        """Where the file of an item lies, for a person to look at it; empty where there is none."""
+        if item.file is None:
+            return ""
+        place = self.settings.service.files or self.settings.home / "files"
+        return f"{place}/{item.file}" if item.video is not None else str(self.files.place(item.file))
+
+    def _noting(self, item: HeldItem, what: str) -> Callable[[Connection], None]:
+        """What writes a decision into the audit log, in its transaction."""
+
+        def note(connection: Connection) -> None:
+            actor = Actor(user=LOCAL + self.user, role="reviewer")
+            resource = Resource(kind="review", owner=item.user, id=str(item.id))
+            append(connection, actor, "review.decide", resource, Decision(allowed=True, reason=what))
+
+        return note
 
     def _to_decide(self, id: GenerationId) -> HeldItem:
         self.files.tidy(self._ledger)  # what a crash left after a decision like the one that comes now

@@ -17,7 +17,7 @@ from hibari.errors import InvalidRequest
 from hibari.media.files import check_writable
 from hibari.media.suffixes import format_of
 from hibari.produce.job import Job
-from hibari.produce.passage import Passage
+from hibari.produce.passage import Passage, Shelf
 from hibari.produce.progress import Stopwatch
 from hibari.produce.record import Record
 from hibari.produce.replay import COMPONENTS
@@ -30,6 +30,8 @@ from hibari.request import GenerationRequest, Size
 if TYPE_CHECKING:
     from PIL import Image
 
+    from hibari.media.fit import Frame
+
 TITLE = "clip on the sheet"
 
 
@@ -40,18 +42,32 @@ def publish_sheet(
     output: Path | str,
     *,
     user: str | None = None,
+    parts: "Sequence[Frame]" = (),
+    shelf: Shelf | None = None,
+    seen: bool = False,
 ) -> Record:
     """Deliver a picture of `components`, whose files are still as they left; raises as `Hibari.generate` does.
 
     It is `user`'s, the settings' own by default. All components are recorded here and of one model. The record's
-    request is the first component's, with the prompts of all.
+    request is the first component's, with the prompts of all. Where the `parts` that it is put together from are
+    given, these are screened in its place: a frame model knows scenes, and a mosaic is none. `shelf` is where it goes
+    where it is held, `seen` that a reviewer let through what it shows.
     """
     import numpy as np
 
     frame = np.asarray(picture.convert("RGB"))
     entries = [_delivered(hibari, each) for each in components]
     job = _job(hibari.settings, components, Size(picture.width, picture.height), check_sheet_target(output))
-    passage = _SheetPassage(door=hibari.door, job=job, watch=Stopwatch(), owner=user, components=tuple(components))
+    passage = _SheetPassage(
+        door=hibari.door,
+        job=job,
+        watch=Stopwatch(),
+        owner=user,
+        shelf=shelf,
+        seen=seen,
+        components=tuple(components),
+        parts=tuple(parts),
+    )
     latents = "".join(entry.making.latents_sha256 for entry in entries)
     making = replace(
         entries[0].making,
@@ -81,6 +97,11 @@ class _SheetPassage(Passage):
     """The passage of a sheet: what it is made from are components, and no start image."""
 
     components: tuple[Record, ...] = field(kw_only=True)
+    parts: "tuple[Frame, ...]" = ()
+
+    def _look(self, frame: "Frame", at: float | None) -> None:
+        for each in self.parts or (frame,):
+            super()._look(each, at)
 
     def _request(self) -> dict[str, Any]:
         return super()._request() | {COMPONENTS: [str(each.id) for each in self.components]}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hibari.media.child import DEFAULT
+from hibari.produce.passage import Shelf
 from hibari.produce.record import Record
 from hibari.produce.road import Hibari
 from hibari.produce.sheet import publish_sheet
@@ -20,18 +21,26 @@ CELL_WIDTH = 320  # pixels
 
 
 def publish_stills(
-    hibari: Hibari, record: Record, *, thumbnail: Path, spritesheet: Path, user: str | None = None
+    hibari: Hibari,
+    record: Record,
+    *,
+    thumbnail: Path,
+    spritesheet: Path,
+    user: str | None = None,
+    shelf: Shelf | None = None,
+    seen: bool = False,
 ) -> tuple[Record, Record]:
     """Deliver a clip's first frame, and frames of it from first to last in rows of four.
 
     Each is marked, signed and recorded under an id of its own, as `user`'s, with the clip as its component. Raises as
-    `publish_sheet` does.
+    `publish_sheet` does, which also says what `shelf` and `seen` are.
     """
+    import numpy as np
     from PIL import Image
 
     wanted = _spread(record.plan.frames)
     frames = dict(zip(wanted, _frames(record, wanted), strict=True))
-    first = publish_sheet(hibari, frames[0], [record], thumbnail, user=user)
+    first = publish_sheet(hibari, frames[0], [record], thumbnail, user=user, shelf=shelf, seen=seen)
     columns = min(COLUMNS, len(wanted))
     width = min(CELL_WIDTH, frames[0].width)
     height = round(frames[0].height * width / frames[0].width)
@@ -39,7 +48,9 @@ def publish_stills(
     for place, index in enumerate(wanted):
         cell = frames[index].resize((width, height), Image.Resampling.BOX)
         sheet.paste(cell, (place % columns * width, place // columns * height))
-    return first, publish_sheet(hibari, sheet, [record], spritesheet, user=user)
+    parts = [np.asarray(frame) for frame in frames.values()]
+    second = publish_sheet(hibari, sheet, [record], spritesheet, user=user, parts=parts, shelf=shelf, seen=seen)
+    return first, second
 
 
 def _spread(count: int) -> list[int]:

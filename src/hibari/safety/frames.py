@@ -87,11 +87,16 @@ class FrameScreen:
         more = [ImageSafetyS(second)] if second and second.exists() else []
         return cls(policy, [OpenNsfw(), *more])
 
-    def screen(self, frames: np.ndarray, age_band: str = "adult", *, surface: str = "frames") -> Verdict:
-        """The verdict on frames `(N, H, W, 3)` uint8; pick them first with `picked`."""
-        return self.policy.decide(surface, self.findings(frames), age_band)
+    def screen(
+        self, frames: np.ndarray, age_band: str = "adult", *, surface: str = "frames", at: float | None = None
+    ) -> Verdict:
+        """The verdict on frames `(N, H, W, 3)` uint8; pick them first with `picked`.
 
-    def findings(self, frames: np.ndarray) -> list[Finding]:
+        `at` is the second of its clip that a single frame shows, so that whoever reads the verdict finds it.
+        """
+        return self.policy.decide(surface, self.findings(frames, at), age_band)
+
+    def findings(self, frames: np.ndarray, at: float | None = None) -> list[Finding]:
         """The highest score of each category, with the model and the frame."""
         if frames.ndim != 4 or not len(frames) or frames.shape[-1] != 3 or frames.dtype != np.uint8:
             raise Refused(f"Frames of shape {frames.shape} and type {frames.dtype} cannot be screened.")
@@ -101,9 +106,16 @@ class FrameScreen:
                 if not np.isfinite(scores).all():
                     raise Refused(f"The frame model {model.name} gave no number.")
                 worst = int(scores.argmax())
-                why = f"frame {worst + 1} of {len(frames)} looks like it"
+                why = f"{_place(worst, len(frames), at)} looks like it"
                 found.append(Finding(category=category, score=float(scores[worst]), by=model.name, why=why))
         return found
+
+
+def _place(index: int, count: int, at: float | None) -> str:
+    """Which frame it is, in words for whoever asked for it."""
+    if at is not None:
+        return f"what is shown at {at:.1f} s"
+    return "the picture" if count == 1 else f"frame {index + 1} of the {count} that were looked at"
 
 
 def picked(count: int, fps: float, per_second: float = PER_SECOND) -> list[int]:

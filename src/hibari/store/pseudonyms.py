@@ -6,6 +6,7 @@ suspects a name can test it against the pseudonym; nobody can read the name out 
 
 import hashlib
 
+LOCAL = "local:"  # before the name of who sits at the command line: no user of the service has a colon there
 _MARK = "sha256:"  # no user's name has a colon there
 _OF_A_USER = "user/"
 

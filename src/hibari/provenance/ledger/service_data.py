@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, delete, select, update
 
 from hibari.store import tables
-from hibari.store.pseudonyms import pseudonym, user_resource
+from hibari.store.pseudonyms import LOCAL, pseudonym, user_resource
 
 OWNED: dict[str, Table] = {
     "videos": tables.videos,
@@ -21,7 +21,6 @@ OWNED: dict[str, Table] = {
     "webhooks": tables.webhook_endpoints,
 }
 SECRETS = {("api_keys", "sha256"), ("webhook_endpoints", "secret"), ("webhook_endpoints", "old_secret")}
-_LOCAL = "local:"  # the same person at the command line, as the audit log names them
 
 
 def export(connection: Connection, user: str) -> dict[str, list[dict[str, Any]]]:
@@ -54,7 +53,7 @@ def erase(connection: Connection, user: str) -> tuple[int, int, tuple[str, ...]]
 
 
 def _names(user: str) -> tuple[str, str]:
-    return user, _LOCAL + user
+    return user, LOCAL + user  # the same person at the command line
 
 
 def _rows(connection: Connection, table: Table, condition: Any) -> list[dict[str, Any]]:

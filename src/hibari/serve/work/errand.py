@@ -14,13 +14,16 @@ from hibari.errors import HibariError, StoreError
 from hibari.serve.asked import Asked
 from hibari.serve.files import PREVIEW, blob_of
 from hibari.serve.journal import about_job
-from hibari.serve.work.protocol import Cancel, Failed, Made, Make, Shown, Step, Stopped
+from hibari.serve.work.keeping import keep
+from hibari.serve.work.protocol import Cancel, Failed, Made, Make, Shown, Step, Stopped, Waits
 from hibari.serve.work.pulse import Pulse
 from hibari.serve.work.workbench import Died, Workbench
 from hibari.store.blobs import BlobMissing, Blobs
+from hibari.store.holds import HELD_FILE
 from hibari.store.queue import Job, Queue
 
 _LOG = logging.getLogger(__name__)
+HELD_CLIP = "video.mp4"  # a clip that was held, in the folder of the job that brings it to its video
 # Where in the hundred a stage begins and ends, by what they take on hibari-mini.
 _SHARES = {
     "screen": (0, 2),
@@ -56,7 +59,7 @@ class Stuck:
     """The maker answers no more, and has to be killed."""
 
 
-Outcome = Made | Failed | Stopped | Died | Stuck
+Outcome = Made | Failed | Waits | Stopped | Died | Stuck
 
 
 @dataclass(kw_only=True)
@@ -90,7 +93,7 @@ class Errand:
             is_gone = isinstance(outcome, Died | Stuck)
             if is_gone:
                 bench.kill()  # before the job is another's, so that the memory is free by then
-            self._settle(outcome)
+            self._settle(outcome, order)
             _LOG.info("%s ended as %s", self.job.id, type(outcome).__name__)
         return not is_gone
 
@@ -104,7 +107,10 @@ class Errand:
             self._insist(lambda: self.queue.fail(self.job, "server_error", message))
             return None
         inputs: dict[str, str] = {}
+        held = self.job.files.get(HELD_FILE)
         try:
+            if held is not None:
+                self.blobs.fetch(held, self.folder / HELD_CLIP)
             asked = self._with_latents(asked, inputs)
             for blob in blobs_of(asked):
                 if blob not in inputs:
@@ -125,6 +131,9 @@ class Errand:
             folder=str(self.folder),
             inputs=inputs,
             keep_latents=True,
+            held_as=blob_of(self.job, f"{HELD_FILE}{Path(HELD_CLIP).suffix}"),
+            generation_id=self.job.generation_id,
+            held=HELD_CLIP if held is not None else "",
         )
 
     def _with_latents(self, asked: Asked, inputs: dict[str, str]) -> Asked:
@@ -150,7 +159,7 @@ class Errand:
         while True:
             heard = bench.hear(self.pace.tick_s)
             now = time.monotonic()
-            if isinstance(heard, Made | Failed | Stopped | Died):
+            if isinstance(heard, Made | Failed | Waits | Stopped | Died):
                 return heard
             if isinstance(heard, Step):
                 moved_at, patience = now, self.pace.load_s if heard.stage == "load" else self.pace.stall_s
@@ -178,11 +187,13 @@ class Errand:
         except HibariError as error:
             _LOG.warning("%s has no preview: %s", self.job.id, error)
 
-    def _settle(self, outcome: Outcome) -> None:
+    def _settle(self, outcome: Outcome, order: Make) -> None:
         """Write the end of the job, or give it to whoever claims it next. What was lost is not ours to end."""
         job, queue = self.job, self.queue
         if isinstance(outcome, Made):
             self._deliver(outcome)
+        elif isinstance(outcome, Waits):
+            self._hold(outcome, order)
         elif isinstance(outcome, Failed):
             self._insist(lambda: queue.fail(job, outcome.code, outcome.message))
         elif isinstance(outcome, Died) and outcome.for_memory:
@@ -219,6 +230,29 @@ class Errand:
         )
         if not is_ours:
             self._drop(stored)
+        elif HELD_FILE in self.job.files:  # it is the video by now
+            self._drop({HELD_FILE: self.job.files[HELD_FILE]})
+
+    def _hold(self, waits: Waits, order: Make) -> None:
+        """Keep what the job needs once a reviewer allows it, and then say that it waits."""
+        try:
+            kept = keep(self.job, self.blobs, order, waits)
+        except HibariError as error:
+            _LOG.warning("%s cannot wait: %s", self.job.id, error)
+            self._insist(lambda: self.queue.crashed(self.job, "The files of this video could not be stored."))
+            return
+        is_ours = self._insist(
+            lambda: self.queue.hold(
+                self.job,
+                waits.message,
+                generation_id=waits.generation_id,
+                files=kept.files,
+                request=kept.asked.to_dict(),
+                hours=self.keep.hold_hours,
+            )
+        )
+        if not is_ours:
+            self._drop(kept.files)
 
     def _drop(self, stored: dict[str, str]) -> None:
         """Take back files that no row names; what cannot be deleted now is the sweeper's."""

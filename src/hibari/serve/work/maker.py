@@ -31,6 +31,8 @@ from hibari.errors import (
 )
 from hibari.machine import device_bytes, pick_device, resident_bytes
 from hibari.produce import Hibari, Previews, Progress, Record
+from hibari.produce.replay import COMPONENTS
+from hibari.provenance.ids import GenerationId
 from hibari.request import GenerationRequest
 from hibari.serve.asked import Asked
 from hibari.serve.files import PREVIEW
@@ -48,15 +50,19 @@ from hibari.serve.work.protocol import (
     Shown,
     Step,
     Stopped,
+    Waits,
     decode,
     encode,
 )
 
 if TYPE_CHECKING:
+    from hibari.produce.passage import Shelf
+    from hibari.provenance.ledger import HeldItem
     from hibari.request import Size
 
 _LOG = logging.getLogger(__name__)
 HOLDING_S = 5.0
+WAITING = "A reviewer decides: it goes on by itself once it is allowed, so retrieve this video again later."
 PREVIEWS_S = 3.0  # apart at least
 NO_MEMORY = ("can't allocate memory", "out of memory")  # how torch's own allocators say it, as RuntimeErrors
 
@@ -163,8 +169,8 @@ class Maker:
             raise
         except Refused as error:
             return _failed(order, "moderation_blocked", str(error))
-        except Held as error:  # its hint speaks to the operator
-            return _failed(order, "held_for_review", error.message)
+        except Held as error:
+            return self._waits(order, error)
         except (InvalidRequest, BadMedia, UnknownModel, MissingDependency) as error:
             return _failed(order, "invalid_value", str(error))
         except (MemoryError, RuntimeError) as error:
@@ -177,18 +183,22 @@ class Maker:
         is_still = asked.verb == "image"
         kind, output = ("image", "image.png") if is_still else ("video", "video.mp4")
         latents = folder / "latents.safetensors" if order.keep_latents and not is_still else None
+        request, shelf = request_of(asked, folder, order.inputs), self._shelf(order, output)
+        if order.held and shelf.allowed is not None:
+            return self._release(order, shelf.allowed, request)
         record = self._hibari.generate(
-            request_of(asked, folder, order.inputs),
+            request,
             output=folder / output,
             on_progress=self._teller(order.job),
             cancel=self._channel.cancel_of(order.job),
             user=order.user,
             keep_latents=latents,
             previews=self._previews(order) if not is_still else None,
+            shelf=shelf,
         )
         files = {kind: output}
         if not is_still:
-            files |= self._stills(order, record)
+            files |= self._stills(order, record, shelf)
         if latents is not None:
             files["latents"] = latents.name
         return Made(job=order.job, generation_id=record.id.value, files=files)
@@ -203,7 +213,45 @@ class Maker:
 
         return Previews(path=Path(order.folder, PREVIEW), tell=tell, every_s=PREVIEWS_S)
 
-    def _stills(self, order: Make, record: Record) -> dict[str, str]:
+    def _shelf(self, order: Make, output: str) -> "Shelf":
+        """Where goes what is held of a job, with what a reviewer let through for it before."""
+        from hibari.produce.passage import Shelf
+
+        id, allowed = order.generation_id, None
+        if id is not None:
+            allowed = self._hibari.door.reviews.allowed(GenerationId(id))
+        path = Path(order.folder, f"held{Path(output).suffix}")
+        return Shelf(video=order.job, path=path, blob=order.held_as, allowed=allowed)
+
+    def _release(self, order: Make, item: "HeldItem", request: GenerationRequest) -> Made:
+        """A clip that was held and is allowed, with its stills."""
+        from hibari.produce.release import release_clip
+
+        clip = release_clip(self._hibari, item, request, Path(order.folder, order.held))
+        files = {"video": order.held}
+        if clip.record is None:
+            _LOG.warning("%s has no stills: its model is another by now", order.job)
+        else:
+            try:
+                files |= self._stills(order, clip.record, None)
+            except Refused as error:  # the reviewer's word is about the clip, which does not go without it
+                _LOG.warning("%s has no stills: %s", order.job, error)
+        return Made(job=order.job, generation_id=clip.id.value, files=files)
+
+    def _waits(self, order: Make, held: Held) -> Answer:
+        """That a job waits for a reviewer. A picture waits for nobody, since it is answered at once."""
+        if order.asked["verb"] == "image":
+            return _failed(order, "moderation_blocked", f"{held.reason} {held.advice} A picture waits for no reviewer.")
+        item = self._hibari.door.reviews.find(GenerationId(held.waits_as))
+        assert item is not None, "it was put there"
+        file = ""
+        if item.file is not None:  # of a still that was held, the reviewer sees the clip
+            file = "video.mp4" if COMPONENTS in item.request else "held.mp4"
+        message = f"{held.reason} {WAITING} It waits as {item.id}."
+        return Waits(job=order.job, generation_id=held.waits_as, message=message, file=file)
+
+    def _stills(self, order: Make, record: Record, shelf: "Shelf | None") -> dict[str, str]:
+        """A clip's thumbnail and sheet; without a shelf they are of a clip that a reviewer let through."""
         from hibari.produce.stills import publish_stills
 
         if self._channel.cancel_of(order.job).is_set():
@@ -217,6 +265,8 @@ class Maker:
             thumbnail=folder / files["thumbnail"],
             spritesheet=folder / files["spritesheet"],
             user=order.user,
+            shelf=shelf,
+            seen=shelf is None,
         )
         tell(Progress(stage="stills", done=1, total=1))
         return files

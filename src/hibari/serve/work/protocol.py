@@ -14,6 +14,8 @@ class Make:
     """To the maker: make a job's files in `folder`, a path.
 
     `asked` is a `serve.asked.Asked` as plain values; `inputs` says which file in the folder holds which of its blobs.
+    What has to wait for a reviewer is kept as the blob `held_as`. A `generation_id` says that the job waited for one
+    before, and `held` is the file in the folder that waited, where there was one.
     """
 
     job: str
@@ -22,6 +24,9 @@ class Make:
     folder: str
     inputs: dict[str, str] = field(default_factory=dict)
     keep_latents: bool = False
+    held_as: str = ""
+    generation_id: int | None = None
+    held: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +101,16 @@ class Failed:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Waits:
+    """From the maker: a job waits for a reviewer's word on a generation. `file` is what it waits with, in its folder."""
+
+    job: str
+    generation_id: int
+    message: str
+    file: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Stopped:
     """From the maker: a job was cancelled, and nothing of it is left."""
 
@@ -103,8 +118,10 @@ class Stopped:
 
 
 Order = Make | Cancel
-Answer = Ready | NotReady | Holds | Step | Shown | Made | Failed | Stopped
-_KINDS = {kind.__name__: kind for kind in (Make, Cancel, Ready, NotReady, Holds, Step, Shown, Made, Failed, Stopped)}
+Answer = Ready | NotReady | Holds | Step | Shown | Made | Failed | Waits | Stopped
+_KINDS = {
+    kind.__name__: kind for kind in (Make, Cancel, Ready, NotReady, Holds, Step, Shown, Made, Failed, Waits, Stopped)
+}
 
 
 def encode(message: Order | Answer) -> bytes:
