@@ -38,6 +38,7 @@ def test_sizes_in_every_spelling() -> None:
         "seed": [-1, MAX_SEED + 1, 1.0],
         "steps": [0, -1, 1001],
         "guidance": [0, float("nan"), 51],
+        "flow_shift": [0, 101, True],
         "strength": [-0.1, 1.1, float("nan")],
     }.items(),
 )

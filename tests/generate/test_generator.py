@@ -125,6 +125,12 @@ def test_guidance_of_one_ignores_the_negative(generator: Generator, plan: Plan) 
     torch.testing.assert_close(first, guided, atol=1e-3, rtol=0)
 
 
+def test_a_flow_shift_moves_the_steps(generator: Generator, plan: Plan) -> None:
+    own = generator.make_latent(plan, PROMPT)
+    assert torch.equal(own, generator.make_latent(replace(plan, flow_shift=generator.model.flow_shift), PROMPT))
+    assert not torch.equal(own, generator.make_latent(replace(plan, flow_shift=20.0), PROMPT))
+
+
 def test_steps_are_told_and_can_be_stopped(generator: Generator, plan: Plan) -> None:
     told: list[int] = []
 

@@ -44,8 +44,10 @@ def test_a_maker_ends_with_its_worker() -> None:
 
 
 def test_the_request_of_a_start_image(tmp_path: Path) -> None:
-    asked = Asked(verb="create", prompt="a fox", model="tiny", size="192x128", seconds=0.5, input=f"{VIDEO}/input.png")
+    shape = {"size": "192x128", "seconds": 0.5, "flow_shift": 2.5}
+    asked = Asked(verb="create", prompt="a fox", model="tiny", input=f"{VIDEO}/input.png", **shape)
     request = request_of(asked, tmp_path, {f"{VIDEO}/input.png": "in-0.png"})
+    assert request.flow_shift == 2.5
     assert request.image == tmp_path / "in-0.png" and request.size == Size(192, 128)
     assert (request.video, request.extend, request.references) == (None, False, ())
 

@@ -20,7 +20,7 @@ from hibari.media.decode import probe, read_image
 from hibari.provenance.ids import GenerationId
 from hibari.provenance.ledger import Ledger
 from hibari.provenance.places import INDEX, ledger_url
-from hibari.serve.asked import Asked
+from hibari.serve.asked import Asked, CharacterUse
 from hibari.serve.work.errand import Pace, blob_of, percent
 from hibari.serve.work.protocol import Step
 from hibari.serve.work.worker import FOLDER, work
@@ -126,7 +126,7 @@ def maker_pid() -> int:
 
 @pytest.mark.usefixtures("worker")
 def test_a_job_becomes_files_that_are_recorded_as_its_users(house: House, tmp_path: Path) -> None:
-    job = house.ask(user="ben")
+    job = house.ask(user="ben", flow_shift=2.5)
     done = house.end_of(job)
     assert (done.status, done.error, done.progress) == ("completed", None, 100)
     assert set(done.files) == {"video", "thumbnail", "spritesheet", "latents"}
@@ -137,6 +137,7 @@ def test_a_job_becomes_files_that_are_recorded_as_its_users(house: House, tmp_pa
     assert done.generation_id is not None
     entry = Ledger(house.store, house.settings.home / INDEX).find(GenerationId(done.generation_id))
     assert entry is not None and entry.user == "ben" and entry.request["seed"] == 4
+    assert entry.request["flow_shift"] == 2.5
     assert done.moments.expires_at is not None
     assert abs(done.moments.expires_at - datetime.now(UTC) - timedelta(hours=24)) < timedelta(minutes=5)
 
@@ -151,6 +152,9 @@ def test_a_start_image_comes_from_its_blob_and_one_that_is_gone_fails(house: Hou
     gone = house.end_of(house.ask(input=blob, consent="nobody"))
     assert gone.error is not None and gone.error.code == "invalid_value"
     assert "not there any more" in gone.error.message
+    pip = CharacterUse(id="char_" + "0" * 24, name="Pip", file=blob, consent="nobody")
+    without = house.end_of(house.ask(characters=(pip,)))
+    assert without.error is not None and without.error == gone.error, "a character that was deleted"
 
 
 @pytest.mark.usefixtures("worker")

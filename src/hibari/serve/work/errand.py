@@ -117,7 +117,7 @@ class Errand:
                     self._fetch(blob, inputs)
         except BlobMissing as error:
             _LOG.warning("%s lacks an input: %s", self.job.id, error)
-            message = "The video, picture or character that this video starts from was deleted."
+            message = "The video, picture or character that this video starts from is not there any more."
             self._insist(lambda: self.queue.fail(self.job, "invalid_value", message))
             return None
         except HibariError as error:
