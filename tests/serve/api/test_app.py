@@ -467,7 +467,7 @@ def test_strangers_may_ask_where_a_file_comes_from(shared: Api) -> None:
 
 def test_operation(shared: Api) -> None:
     assert shared.get("/healthz", None).json() == {"status": "ok"}
-    assert shared.get("/readyz", None).json() == {"status": "ready"}
+    assert shared.get("/readyz", None).json() == {"status": "ready", "workers": 0}
     fault(shared.get("/metrics", None), 401, "invalid_api_key")
     fault(shared.get("/metrics", "ann"), 403, "permission_denied")
     text = shared.get("/metrics", "al").text

@@ -139,7 +139,7 @@ class Outermost:
                 _log(scope, status, time.perf_counter() - started)
 
     def _count(self, scope: Scope, status: int, seconds: float) -> None:
-        self._service.meters.count(scope.get("hibari.operation", "none"), status, seconds)
+        self._service.meters.count(scope.get("hibari.operation", "none"), status, seconds, scope.get("hibari.code"))
 
 
 def _request_id(scope: Scope) -> str:
@@ -157,6 +157,7 @@ def _log(scope: Scope, status: int, seconds: float) -> None:
         "operation": scope.get("hibari.operation"),
         "method": scope["method"],
         "status": status or int(HTTPStatus.INTERNAL_SERVER_ERROR),
+        "code": scope.get("hibari.code"),
         "user": scope.get("hibari.user"),
         "ms": round(seconds * 1000, 1),
     }

@@ -112,14 +112,21 @@ def of_http(error: HTTPException) -> ApiError:
 
 
 async def answer(request: Request, error: Exception) -> Response:
-    """What any error that left a handler becomes; insides go to the log alone."""
+    """What any error that left a handler becomes; its code goes along for the log and the numbers."""
+    told = _told(request, error)
+    request.scope["hibari.code"] = told.code
+    return told.response()
+
+
+def _told(request: Request, error: Exception) -> ApiError:
+    """An error in the API's words; insides go to the log alone."""
     if isinstance(error, ApiError):
-        return error.response()
+        return error
     if isinstance(error, HibariError):
-        return translated(error).response()
+        return translated(error)
     if isinstance(error, HTTPException):
-        return of_http(error).response()
+        return of_http(error)
     if isinstance(error, ClientDisconnect):  # nobody is there to read it, but the log says what it was
-        return ApiError(400, "The request's body ended early.", code="invalid_request").response()
+        return ApiError(400, "The request's body ended early.", code="invalid_request")
     LOG.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return ApiError(500, "The server had an error while processing your request.", code="server_error").response()
+    return ApiError(500, "The server had an error while processing your request.", code="server_error")
