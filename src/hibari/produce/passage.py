@@ -21,7 +21,7 @@ from hibari.produce.door import Door
 from hibari.produce.job import Job
 from hibari.produce.progress import Stopwatch
 from hibari.produce.record import Record, request_as_dict
-from hibari.produce.uploads import KEPT_A_SECOND, Statement, Uploads
+from hibari.produce.attested import KEPT_A_SECOND, Attested, Statement
 from hibari.provenance.credentials.manifest import WATERMARK_ALGORITHM, Origin, Software
 from hibari.provenance.credentials.sign import SignedFile, sign_into
 from hibari.provenance.ids import GenerationId
@@ -113,10 +113,10 @@ class Passage:
         with self.watch("screen"):
             request = self.job.request
             self._check_allowed()
-            minors = self.uploads.show_minors
+            minors = self.attested.show_minors
             prompt = self.door.prompts.screen_request(request.prompt, request.negative, minor_upload=minors)
             verdicts = [("prompt", "prompt", prompt)]
-            verdicts += [("upload", option, verdict) for option, verdict in self.uploads.verdicts()]
+            verdicts += [("upload", option, verdict) for option, verdict in self.attested.verdicts()]
             for stage, option, verdict in verdicts:
                 self._take(stage, verdict, option)
             held = [each for each in verdicts if each[2].action == "hold"]
@@ -209,12 +209,12 @@ class Passage:
             self._looked = verdict if self._looked is None else _strictest_of_all([self._looked, verdict])
 
     @cached_property
-    def uploads(self) -> Uploads:
+    def attested(self) -> Attested:
         """What was brought with the request. What is made again or later rests on the first statement about it."""
         at = self.started if self.allowance is None else self.allowance.item.created_at
         about = self.job.request.consent
         statement = Statement(about=about, user=self.user, at=at, first=self.replay_of)
-        return Uploads(self.door, self.job.brought, statement)
+        return Attested(self.door, self.job.brought, statement)
 
     def _marked(self, batch: "list[Frame]") -> "Iterator[Frame]":
         import numpy as np
@@ -225,7 +225,7 @@ class Passage:
 
     def _check_allowed(self) -> None:
         """Raise InvalidRequest unless the files that come with an allowed request are those that it was held with."""
-        if self.allowance is not None and self.uploads.digests() != self.allowance.item.request["sources_sha256"]:
+        if self.allowance is not None and self.attested.digests() != self.allowance.item.request["sources_sha256"]:
             raise InvalidRequest(f"what {self.allowance.item.id} started from is another by now.", option="id")
 
     def _take(self, stage: str, verdict: Verdict, option: str) -> None:
@@ -278,7 +278,7 @@ class Passage:
         model = job.request.model or job.model.name
         return self._request() | {
             "model": str(Path(model).expanduser().absolute()) if "/" in model else model,
-            "sources_sha256": self.uploads.digests(),
+            "sources_sha256": self.attested.digests(),
             "replay_of": str(self.replay_of) if self.replay_of else None,
         }
 
@@ -295,7 +295,7 @@ class Passage:
             software=Software(name="Hibari", version=version("hibari")),
             model=self.job.model.name,
             revision=self.job.model.revision,
-            sources=self.uploads.signed(),
+            sources=self.attested.signed(),
             watermark=WATERMARK_ALGORITHM,
             seconds=plan.seconds,
             marks=self._marks(),
@@ -337,12 +337,12 @@ class Passage:
         )
 
     def _sources(self) -> tuple[Source, ...]:
-        return self.uploads.recorded()
+        return self.attested.recorded()
 
     def _hashes(self) -> "list[FrameHash]":
         from hibari.provenance.fingerprint import hashes_of, leave_out_sources
 
-        return leave_out_sources(hashes_of(self._kept, KEPT_A_SECOND), self.uploads.hashes())
+        return leave_out_sources(hashes_of(self._kept, KEPT_A_SECOND), self.attested.hashes())
 
 
 def _screening(stage: str, verdict: Verdict) -> Screening:

@@ -36,13 +36,13 @@ class Statement:
 
 
 @dataclass
-class Uploads:
+class Attested:
     """The files of one request on its way through the door."""
 
     door: Door
     files: tuple[Brought, ...]
     statement: Statement
-    _attested: dict[int, AttestationRecord] = field(default_factory=dict)
+    _records: dict[int, AttestationRecord] = field(default_factory=dict)
 
     def verdicts(self) -> Iterator[tuple[str, Verdict]]:
         """The verdict on each file, with the option that named it; raises BadMedia, Refused."""
@@ -102,7 +102,7 @@ class Uploads:
         screen = UploadScreen(
             self.door.prompts.policy,
             self.door.frames,
-            lambda record: self._attested.update({place: record}),
+            lambda record: self._records.update({place: record}),
             faces=self.door.faces,
         )
         return screen.screen(frames, file.sha256, statement)
@@ -127,7 +127,7 @@ class Uploads:
         return _attestation(kept)
 
     def _recorded(self, place: int, file: Brought) -> Source:
-        record, ours = self._attested.get(place), self.entries[place]
+        record, ours = self._records.get(place), self.entries[place]
         return Source(
             sha256=file.sha256,
             relationship=file.relationship,
