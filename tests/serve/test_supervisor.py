@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from hibari.access import Audit, Keys
-from hibari.config import ServiceSettings, Settings
+from hibari.config import Settings
 from hibari.errors import InvalidRequest
 from hibari.provenance.places import ledger_url
 from hibari.serve.journal import JsonLines
@@ -75,6 +75,14 @@ def test_one_that_cannot_start_is_tried_later_each_time(tmp_path: Path, marks: P
     assert [wait_before(deaths) for deaths in (1, 2, 3, 4, 20)] == [0, 1, 2, 4, 60]
 
 
+def test_one_that_had_worked_or_was_killed_is_started_again_at_once(tmp_path: Path, marks: Path) -> None:
+    for round_, end in enumerate(("print('ready', flush=True); sys.exit(1)", "os.kill(os.getpid(), 9)"), 1):
+        kept = crew(tmp_path, STEADY.replace("sys.stdin.read()", end), size=1)
+        with kept.working():
+            soon(lambda so_far=4 * round_: len(list(marks.iterdir())) >= so_far)  # type: ignore[misc]
+            assert kept.posts[0].deaths == 0
+
+
 def test_the_first_user_is_made_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with Store.open(tmp_path / "hibari.db") as store:
         token = welcome(store)
@@ -102,10 +110,6 @@ def test_what_cannot_be_served_is_said(tmp_path: Path) -> None:
         assert url_of(taken).startswith("http://127.0.0.1:")
     with pytest.raises(InvalidRequest):
         serve(Settings(home=tmp_path), host="127.0.0.1", port=0, workers=-1)
-    with pytest.raises(InvalidRequest) as caught:
-        previews = ServiceSettings(previews="on")
-        serve(Settings(home=tmp_path, service=previews), host="127.0.0.1", port=0, workers=0)
-    assert caught.value.option == "previews"
 
 
 def test_a_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:

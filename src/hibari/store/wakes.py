@@ -7,6 +7,7 @@ whether anybody has written: 15 microseconds, and no lock.
 import logging
 import time
 from threading import Event
+from typing import Any
 
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DBAPIError
@@ -29,7 +30,7 @@ class Wakes:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._connection: Connection | None = None
+        self._driver: Any = None  # a connection of our own, which the pool no longer knows
         self._version: int | None = None
 
     def wait(self, stop: Event, timeout_s: float) -> None:
@@ -38,30 +39,28 @@ class Wakes:
         What happens between two calls is not missed.
         """
         until = time.monotonic() + timeout_s
-        loaded = self._store.engine.dialect.loaded_dbapi
+        engine = self._store.engine
         try:
-            if self._store.engine.dialect.name == "sqlite":
+            if engine.dialect.name == "sqlite":
                 self._watch(stop, until)
             else:
                 self._listen(stop, until)
-        except (DBAPIError, loaded.Error) as error:
+        except (DBAPIError, engine.dialect.loaded_dbapi.Error) as error:
             _LOG.warning("no waking: %s", error)
             self.close()
             stop.wait(max(0.0, until - time.monotonic()))
 
     def close(self) -> None:
         """Give the connection back."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        if self._driver is not None:
+            self._driver.close()
+            self._driver = self._version = None  # each connection counts for itself
 
     def _watch(self, stop: Event, until: float) -> None:
-        if self._connection is None:
-            self._connection = self._store.engine.connect()
-        driver = self._connection.connection.driver_connection
-        assert driver is not None
+        if self._driver is None:
+            self._driver = self._connected()
         while True:
-            (version,) = driver.execute("PRAGMA data_version").fetchone()
+            (version,) = self._driver.execute("PRAGMA data_version").fetchone()
             if version != self._version:
                 self._version = version
                 return
@@ -69,14 +68,17 @@ class Wakes:
                 return
 
     def _listen(self, stop: Event, until: float) -> None:
-        if self._connection is None:
-            connection = self._store.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            connection.detach()  # no one else is to have a connection that listens
-            self._connection = connection
-            connection.exec_driver_sql(f"LISTEN {CHANNEL}")
+        if self._driver is None:
+            self._driver = self._connected()
+            self._driver.autocommit = True
+            self._driver.execute(f"LISTEN {CHANNEL}")
             return  # what was added before is there to be claimed
-        driver = self._connection.connection.driver_connection
-        assert driver is not None
         while not stop.is_set() and (left := until - time.monotonic()) > 0:
-            if any(driver.notifies(timeout=min(left, _SLICE_S), stop_after=1)):
+            if any(True for _ in self._driver.notifies(timeout=min(left, _SLICE_S), stop_after=1)):
                 return
+
+    def _connected(self) -> Any:
+        proxy = self._store.engine.raw_connection()
+        driver = proxy.driver_connection
+        proxy.detach()
+        return driver

@@ -21,7 +21,8 @@ from hibari.provenance.ids import GenerationId
 from hibari.provenance.ledger import Ledger
 from hibari.provenance.places import INDEX, ledger_url
 from hibari.serve.asked import Asked, CharacterUse
-from hibari.serve.work.errand import Pace, blob_of, percent
+from hibari.serve.files import blob_of
+from hibari.serve.work.errand import Pace, percent
 from hibari.serve.work.protocol import Step
 from hibari.serve.work.worker import FOLDER, work
 from hibari.store import Store

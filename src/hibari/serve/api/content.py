@@ -1,4 +1,4 @@
-"""The bytes of a finished video: whole, in ranges, or not again where the client has them."""
+"""The bytes of a finished video: whole, in ranges, or not again where the client has them. And previews of others."""
 
 import re
 from http import HTTPStatus
@@ -9,34 +9,68 @@ from starlette.responses import Response, StreamingResponse
 from hibari.serve.api.call import Call
 from hibari.serve.api.errors import ApiError, invalid
 from hibari.serve.api.videos import find
+from hibari.serve.files import PREVIEW, blob_of
+from hibari.store.blobs import BlobMissing
 from hibari.store.queue_rows import Job
 
 VARIANTS = {"video": "video/mp4", "thumbnail": "image/webp", "spritesheet": "image/jpeg"}
+PREVIEW_VARIANT = "preview"
 SUFFIXES = {"video/mp4": ".mp4", "image/webp": ".webp", "image/jpeg": ".jpg"}
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
 async def download_content(call: Call) -> Response:
-    """The video, its thumbnail or its spritesheet."""
+    """The video, its thumbnail or its spritesheet; while it is made, a frame of it where the operator allows that."""
     variant = call.query("variant") or "video"
-    if variant not in VARIANTS:
-        raise invalid("variant", f"Allowed: {', '.join(VARIANTS)}.")
+    if variant not in (*VARIANTS, PREVIEW_VARIANT):
+        raise invalid("variant", f"Allowed: {', '.join((*VARIANTS, PREVIEW_VARIANT))}.")
     job = await find(call, call.path("video_id"))
-    name, kind = _blob(call, job, variant)
-    size = await to_thread.run_sync(call.service.blobs.size, name)
+    if variant == PREVIEW_VARIANT:
+        return await _preview(call, job)
+    blob, kind = _blob(call, job, variant)
+    tag = f"{job.generation_id or 0:012x}-{variant}"
+    return await file_response(call, blob, kind, name=f"{job.id}{SUFFIXES[kind]}", tag=tag)
+
+
+async def file_response(call: Call, blob: str, kind: str, *, name: str, tag: str) -> Response:
+    """A blob as a file of that media type and name; `tag` and its size say which it is. Raises ApiError."""
+    size = await to_thread.run_sync(call.service.blobs.size, blob)
     if size is None:
-        raise ApiError(404, f"This video has no {variant}.", code="not_found", param="variant")
-    tag = f'"{job.generation_id or 0:012x}-{variant}-{size:x}"'
+        raise ApiError(404, "This file is not there any more.", code="not_found")
+    tag = f'"{tag}-{size:x}"'
     headers = {
         "accept-ranges": "bytes",
         "cache-control": "private, no-cache",
-        "content-disposition": f'attachment; filename="{job.id}{SUFFIXES[kind]}"',
+        "content-disposition": f'attachment; filename="{name}"',
         "etag": tag,
     }
     known = call.request.headers.get("if-none-match", "")
     if known.strip() == "*" or tag in (each.strip() for each in known.split(",")):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-    return await to_thread.run_sync(_part, call, name, kind, size, headers)
+    return await to_thread.run_sync(_part, call, blob, kind, size, headers)
+
+
+async def preview_blob(call: Call, job: Job) -> str | None:
+    """The name of what there is to see of a video that is being made just now; None where there is nothing."""
+    if call.service.settings.service.previews != "on" or job.status != "in_progress" or job.lease is None:
+        return None
+    name = blob_of(job, PREVIEW)
+    return name if await to_thread.run_sync(call.service.blobs.size, name) is not None else None
+
+
+async def _preview(call: Call, job: Job) -> Response:
+    """A frame as it is just now. It changes under its name: so it is read at once, and nobody keeps it."""
+    text = "There is no preview of this video: it is not being made now, or none has been let through."
+    none = ApiError(404, text, code="not_found", param="variant")
+    name = await preview_blob(call, job)
+    if name is None:
+        raise none
+    try:
+        picture = await to_thread.run_sync(lambda: b"".join(call.service.blobs.open(name)))
+    except BlobMissing as error:  # the job has ended meanwhile
+        raise none from error
+    headers = {"cache-control": "no-store", "content-length": str(len(picture))}
+    return Response(picture if call.request.method == "GET" else b"", headers=headers, media_type="image/webp")
 
 
 def _blob(call: Call, job: Job, variant: str) -> tuple[str, str]:

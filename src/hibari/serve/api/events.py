@@ -3,56 +3,46 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from anyio import to_thread
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from hibari.serve.api.call import Call
-from hibari.serve.api.errors import too_many
+from hibari.serve.api.content import preview_blob
 from hibari.serve.api.videos import find
 from hibari.serve.api.wire import video_object
 from hibari.store.queue_rows import Job
 
 EVERY_S, ALIVE_S, LONGEST_S = 0.5, 15.0, 3600.0
-MAX_STREAMS = 16  # of one user at once
 
 
-class Streams:
-    """How many streams each user has open."""
+class _Counted(StreamingResponse):
+    """A stream that gives its place back however it ends, even before its first word."""
 
-    def __init__(self) -> None:
-        self._open: dict[str, int] = {}
+    def __init__(self, told: AsyncIterator[str], leave: Callable[[], None], headers: dict[str, str]) -> None:
+        super().__init__(told, headers=headers, media_type="text/event-stream")
+        self._leave = leave
 
-    def enter(self, user: str) -> None:
-        """Count one more; raises ApiError where there are enough."""
-        if self._open.get(user, 0) >= MAX_STREAMS:
-            raise too_many(f"You have {MAX_STREAMS} streams open.", "rate_limit_exceeded", 10)
-        self._open[user] = self._open.get(user, 0) + 1
-
-    def leave(self, user: str) -> None:
-        """Count one less."""
-        self._open[user] -= 1
-        if not self._open[user]:
-            del self._open[user]
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._leave()
 
 
 async def stream_events(call: Call) -> Response:
     """Events `video`, with the Video object, at every change until it is done; `video.deleted` where it goes."""
     job = await find(call, call.path("video_id"))
-    streams, user = call.service.streams, call.actor.user
-    streams.enter(user)
-
-    async def told() -> AsyncIterator[str]:
-        try:
-            async for text in _changes(call, job):
-                yield text
-        finally:
-            streams.leave(user)
-
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(told(), headers=headers, media_type="text/event-stream")
+    if call.request.method == "HEAD":
+        return Response(headers=headers, media_type="text/event-stream")
+    streams = call.service.gates.streams
+    streams.enter(call.party)
+    return _Counted(_changes(call, job), lambda: streams.leave(call.party), headers)
 
 
 async def _changes(call: Call, job: Job) -> AsyncIterator[str]:
@@ -68,7 +58,8 @@ async def _changes(call: Call, job: Job) -> AsyncIterator[str]:
         seen = video_object(current, outlook.place(current))
         if seen != last:
             eta = round(seconds) if seconds is not None and current.status in ("queued", "in_progress") else None
-            yield _event("video", seen | {"eta_seconds": eta})
+            preview = f"/v1/videos/{job.id}/content?variant=preview" if await preview_blob(call, current) else None
+            yield _event("video", seen | {"eta_seconds": eta, "preview": preview})
             last, spoke_at = seen, time.monotonic()
         elif time.monotonic() - spoke_at > ALIVE_S:
             yield ": still here\n\n"

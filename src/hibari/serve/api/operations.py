@@ -12,13 +12,22 @@ from hibari.access import Action
 from hibari.serve.api import openapi as shapes
 from hibari.serve.api.call import Call, Operation
 from hibari.serve.api.characters import create_character, delete_character, get_character, list_characters
-from hibari.serve.api.content import VARIANTS, download_content
+from hibari.serve.api.content import PREVIEW_VARIANT, VARIANTS, download_content
 from hibari.serve.api.events import stream_events
 from hibari.serve.api.images import generate_images
 from hibari.serve.api.metrics import healthz, read_metrics, readyz
 from hibari.serve.api.models import list_models, retrieve_model
 from hibari.serve.api.moderation import check_provenance, create_moderation
 from hibari.serve.api.openapi import CONSENTS, FILE, IDS, PROMPT, SAMPLING, SHAPE, SOURCE, TEXT, body
+from hibari.serve.api.reviews import (
+    LONGEST_NOTE,
+    WHICH,
+    allow_review,
+    deny_review,
+    download_held,
+    list_reviews,
+    retrieve_review,
+)
 from hibari.serve.api.videos import (
     create_video,
     delete_video,
@@ -48,7 +57,7 @@ _HOOK = "/v1/webhook_endpoints/{endpoint_id}"
 
 def operations() -> tuple[Operation, ...]:
     """The routes, the more special before the more general."""
-    return (*_making(), *_reading(), *_around(), *_webhooks(), *_operating())
+    return (*_making(), *_reading(), *_around(), *_reviews(), *_webhooks(), *_operating())
 
 
 def _of(method: str, path: str, handler: _Handler, action: Action | None, **more: Any) -> Operation:
@@ -81,7 +90,7 @@ def _making() -> tuple[Operation, ...]:
 
 
 def _reading() -> tuple[Operation, ...]:
-    variant = {"variant": {"type": "string", "enum": [*VARIANTS]}}
+    variant = {"variant": {"type": "string", "enum": [*VARIANTS, PREVIEW_VARIANT]}}
     one = "/v1/videos/{video_id}"
     kind = "video"
     return (
@@ -104,6 +113,22 @@ def _around() -> tuple[Operation, ...]:
         _of("POST", "/v1/images/generations", generate_images, "image.create", kind="image", body=picture),
         _of("POST", "/v1/moderations", create_moderation, "moderation.create", kind="moderation", body=message),
         _of("POST", "/v1/content_provenance_checks", check_provenance, "provenance.check", **check),
+    )
+
+
+def _reviews() -> tuple[Operation, ...]:
+    one, which = "/v1/reviews/{review_id}", {"which": {"type": "string", "enum": [*WHICH]}}
+    word = body({"reason": TEXT | {"maxLength": LONGEST_NOTE}}, "reason")
+
+    def of(method: str, path: str, handler: _Handler, **more: Any) -> Operation:
+        return _of(method, path, handler, "review.decide", kind="review", **more)
+
+    return (
+        of("GET", "/v1/reviews", list_reviews, query=shapes.LIST_QUERY),
+        of("GET", one, retrieve_review),
+        of("GET", f"{one}/content", download_held, query=which, media="video/mp4"),
+        of("POST", f"{one}/allow", allow_review, body=word),
+        of("POST", f"{one}/deny", deny_review, body=word),
     )
 
 
