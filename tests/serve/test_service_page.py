@@ -1,5 +1,6 @@
-"""What docs/service.md says of settings, backup, restore and lost secrets is so. 15 seconds, most of them searching."""
+"""What docs/service.md says of settings, backup, restore and lost secrets is so. 20 seconds, most of them searching."""
 
+import os
 import re
 import shlex
 import shutil
@@ -14,11 +15,14 @@ import pytest
 
 from hibari.access import Audit
 from hibari.config import ServiceSettings, Settings
+from hibari.errors import WrongSecrets
 from hibari.media.encode import write_video
 from hibari.provenance.answer import Answer
+from hibari.provenance.house import house_of
 from hibari.provenance.places import CREDENTIALS, INDEX, KEYS, ledger_url
 from hibari.provenance.verify import Verifier
 from hibari.provenance.watermark.keys import KeyRing
+from hibari.serve.supervisor import serve
 from hibari.store import Store
 from hibari.store.blobs import open_blobs
 from hibari.store.queue import NewJob, Queue, Quota
@@ -45,21 +49,23 @@ def command_with(words: str) -> str:
 def run(line: str, home: Path, folder: Path) -> None:
     """Run one of the page's commands, in `folder`."""
     line = line.replace("$HIBARI_HOME", str(home))
-    words = [sys.executable if word == "python" else word for word in shlex.split(line)]
-    subprocess.run(words, cwd=folder, check=True)
+    words = shlex.split(line)
+    program = [sys.executable, "-m", "hibari"] if words[0] == "hibari" else words[:1]
+    environment = os.environ | {"HIBARI_HOME": str(home)}
+    subprocess.run([*program, *words[1:]], cwd=folder, check=True, env=environment, stdout=subprocess.DEVNULL)
 
 
 def restored(house: House, folder: Path, *without: str) -> Settings:
     """The installation in a new place, from a backup that was made as the page says while its database was in use."""
-    home = Settings(home=folder / "home").ensure_home()
+    save, put = command_with("hibari backup /"), command_with("hibari restore /")
+    backup, home = save.split()[-1], put.split()[-1]
     with Store.open(ledger_url(house.settings)):
-        run(command_with("sqlite3.connect"), house.settings.home, folder)
-    (folder / "ledger.copy").rename(home / "ledger.sqlite3")
-    for name in {KEYS, CREDENTIALS, "files"} - set(without):
-        if (house.settings.home / name).exists():
-            shutil.copytree(house.settings.home / name, home / name)
-    assert not (home / INDEX).exists()
-    return Settings(home=home)
+        run(save.replace(backup, str(folder / "backup")), house.settings.home, folder)
+    for name in without:
+        shutil.rmtree(folder / "backup" / name)
+    run(put.replace(backup, str(folder / "backup")).replace(home, str(folder / "home")), house.settings.home, folder)
+    assert not (folder / "home" / INDEX).exists()
+    return Settings(home=folder / "home")
 
 
 def verified(settings: Settings, path: Path) -> Answer:
@@ -101,6 +107,20 @@ def test_another_machine_with_the_keys_finds_the_marks_and_one_without_does_not(
     without.mkdir()
     assert not verified(restored(house, without, KEYS), stripped).made_here
     assert verified(restored(house, _made(tmp_path / "again"), CREDENTIALS), house.clip).rests_on == ("watermark",)
+
+
+def test_a_wrong_secret_is_noticed_and_one_that_is_renewed_is_not(house: House, tmp_path: Path) -> None:
+    settings = restored(house, tmp_path)
+    with Store.open(ledger_url(settings)) as store:
+        house_of(settings, store).join()
+        for name in ("root.pem", "signer.pem"):
+            (settings.home / CREDENTIALS / name).unlink()
+        house_of(settings, store).join()
+        assert sum(name.startswith("signer") for name in house_of(settings, store).noted()) == 2
+    assert verified(settings, house.clip).rests_on == ("metadata", "watermark"), "what was signed before stays known"
+    stranger = Settings(home=tmp_path / "stranger", database=f"sqlite:///{ledger_url(settings)}")
+    with pytest.raises(WrongSecrets):
+        serve(stranger, host="127.0.0.1", port=0, workers=0)
 
 
 def test_a_watermark_key_that_was_made_ahead(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ that a thread or task works on, in whatever it or a library logs meanwhile.
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -79,3 +80,5 @@ def write_childs_journal() -> None:
 
 def _log_fault(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     _LOG.critical("the process ends: %s", kind.__name__, exc_info=(kind, error, trace))
+    # At once: everything of ours is unwound, and a thread that holds a pipe's lock would make Python abort.
+    os._exit(1)
