@@ -16,12 +16,12 @@ from hibari.errors import Held, InvalidRequest, Refused
 from hibari.generate.plan import Plan
 from hibari.media.files import placing
 from hibari.media.suffixes import format_of
+from hibari.produce.attested import KEPT_A_SECOND, Attested, Statement
 from hibari.produce.brought import thumbnail
 from hibari.produce.door import Door
 from hibari.produce.job import Job
 from hibari.produce.progress import Stopwatch
 from hibari.produce.record import Record, request_as_dict
-from hibari.produce.attested import KEPT_A_SECOND, Attested, Statement
 from hibari.provenance.credentials.manifest import WATERMARK_ALGORITHM, Origin, Software
 from hibari.provenance.credentials.sign import SignedFile, sign_into
 from hibari.provenance.ids import GenerationId

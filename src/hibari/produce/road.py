@@ -234,7 +234,7 @@ class _Production:
         from hibari.produce.known import known_of
 
         job, plan, passage = self.job, self.job.plan, self.passage
-        known = known_of(job, generator, passage.uploads.clip)
+        known = known_of(job, generator, passage.attested.clip)
         if job.clip is not None:
             passage.facts[CLIP_FROM] = KEPT_LATENTS if known.kept else "frames"
         self.earlier = known.earlier
