@@ -181,6 +181,37 @@ def safety(
     return _finish(table.summarise(judged), output, show)
 
 
+@app.command()
+def frames(
+    model: Model = None,
+    count: Count = 40,
+    steps: Annotated[int | None, typer.Option(help="Denoising steps.", min=1)] = 8,
+    pack: Pack = None,
+    output: Output = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    home: Home = None,
+) -> int:
+    """How often the frame screen holds or refuses what the model makes of harmless prompts, seeds in order from 0."""
+    settings = Settings.load(home=home, device=device, dtype=dtype)
+    _check(output)
+    from hibari.evaluate import frame_alarms as alarms
+    from hibari.evaluate.makers import load_generator, world_of
+    from hibari.provenance.places import SAFETY
+    from hibari.safety.frames import FrameScreen
+    from hibari.safety.policy import Policy
+
+    policy = Policy.load(settings.policy)
+    screen = FrameScreen.load(policy, settings.home / SAFETY)
+    generator = load_generator(settings, model or "")
+    world, clips = world_of(generator.model, _pack(pack)), []
+    for clip in alarms.look(alarms.frames_of(generator, steps), screen, world, range(count)):
+        clips.append(clip)
+        _tell(f"clip {len(clips)} of {count}")
+    facts = {"model": generator.model.name, "revision": generator.model.revision, "steps": steps}
+    return _finish(facts | alarms.summarise(clips, policy), output, alarms.alarms_table)
+
+
 def _panel(folder: Path | None, world: "World") -> "Judges":
     """The judges in a folder, or those that come with Hibari; raises HibariError where the world is not theirs."""
     from hibari.evaluate.judges import SHIPPED, Judges

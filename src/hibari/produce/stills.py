@@ -38,7 +38,7 @@ def publish_stills(
     import numpy as np
     from PIL import Image
 
-    wanted = _spread(record.plan.frames)
+    wanted = spread(record.plan.frames)
     frames = dict(zip(wanted, _frames(record, wanted), strict=True))
     first = publish_sheet(hibari, frames[0], [record], thumbnail, user=user, shelf=shelf, seen=seen)
     columns = min(COLUMNS, len(wanted))
@@ -53,7 +53,7 @@ def publish_stills(
     return first, second
 
 
-def _spread(count: int) -> list[int]:
+def spread(count: int) -> list[int]:
     """At most CELLS of so many frames, evenly, the first and the last among them."""
     cells = min(CELLS, count)
     return sorted({place * (count - 1) // max(1, cells - 1) for place in range(cells)})

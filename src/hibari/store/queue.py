@@ -103,9 +103,7 @@ class Queue:
         with self._store.reading() as connection:
             return _made_before(connection, user, key)
 
-    def claim(
-        self, owner: str, models: Collection[str] | None = None, held: Collection[str] = ()
-    ) -> Job | None:
+    def claim(self, owner: str, models: Collection[str] | None = None, held: Collection[str] = ()) -> Job | None:
         """Take the next job that is due, of one of the `models` (None: of any); None where there is none.
 
         Jobs of the models that are `held` go before others that have not waited long.
@@ -156,7 +154,14 @@ class Queue:
             return self._fail(connection, job, code, message, self._clock(connection))
 
     def hold(
-        self, job: Job, message: str, *, generation_id: int, files: dict[str, str], request: dict[str, Any], hours: float
+        self,
+        job: Job,
+        message: str,
+        *,
+        generation_id: int,
+        files: dict[str, str],
+        request: dict[str, Any],
+        hours: float,
     ) -> bool:
         """End a job that waits for a reviewer's word on a generation, with all that it takes to go on; False: lost.
 

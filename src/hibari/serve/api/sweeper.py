@@ -36,6 +36,7 @@ class Swept:
 
     videos: int = 0
     latents: int = 0
+    refused: int = 0
     orphans: int = 0
     keys: int = 0
     events: int = 0
@@ -68,6 +69,7 @@ class Sweeper:
         swept = Swept(
             videos=self._sweep_videos(),
             latents=self._sweep_latents(),
+            refused=self._sweep_refused(),
             orphans=self._sweep_orphans(now),
             keys=self._sweep_keys(now),
             events=self._webhooks.forget(now - EVENTS_KEPT),
@@ -94,6 +96,11 @@ class Sweeper:
 
     def _sweep_latents(self) -> int:
         names = self._queue.drop_latents()
+        self._delete(names)
+        return len(names)
+
+    def _sweep_refused(self) -> int:
+        names = self._queue.drop_refused()
         self._delete(names)
         return len(names)
 

@@ -102,7 +102,7 @@ class Failed:
 
 @dataclass(frozen=True, kw_only=True)
 class Waits:
-    """From the maker: a job waits for a reviewer's word on a generation. `file` is what it waits with, in its folder."""
+    """From the maker: a job waits for a reviewer's word on a generation. `file` of its folder is what waits."""
 
     job: str
     generation_id: int
