@@ -47,7 +47,7 @@ def test_a_preview_carries_the_mark_of_its_clip(hibari: Hibari, tmp_path: Path) 
     from hibari.provenance.watermark.search import find_mark
 
     path = tmp_path / "preview.webp"
-    wish = replace(WISH, size=replace(WISH.size, width=768, height=512))  # type: ignore[type-var, arg-type]
+    wish = replace(WISH, size="768x512")  # type: ignore[arg-type]
     record = hibari.generate(wish, output=tmp_path / "a.mp4", previews=Previews(path=path, tell=bool, every_s=0.0))
     with Image.open(path) as picture:
         frame = np.asarray(picture.convert("RGB"))
