@@ -1,7 +1,6 @@
 """The supervisor keeps its crew, shows the first key once, and takes a whole service up and down. About 20 seconds."""
 
 import json
-import logging
 import os
 import re
 import signal
@@ -19,7 +18,6 @@ from hibari.access import Audit, Keys
 from hibari.config import Settings
 from hibari.errors import InvalidRequest
 from hibari.provenance.places import ledger_url
-from hibari.serve.journal import JsonLines
 from hibari.serve.supervisor import Crew, serve, shared_out, url_of, wait_before, welcome
 from hibari.store import Store
 from houses import own_home
@@ -110,14 +108,6 @@ def test_what_cannot_be_served_is_said(tmp_path: Path) -> None:
         assert url_of(taken).startswith("http://127.0.0.1:")
     with pytest.raises(InvalidRequest):
         serve(Settings(home=tmp_path), host="127.0.0.1", port=0, workers=-1)
-
-
-def test_a_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, logger="hibari.serve"):
-        logging.getLogger("hibari.serve").info("request %d", 1, extra={"request_id": "req_1", "ms": 0.5})
-    line = json.loads(JsonLines().format(caplog.records[0]))
-    assert (line["says"], line["request_id"], line["ms"], line["level"]) == ("request 1", "req_1", 0.5, "info")
-    assert "args" not in line and "msg" not in line
 
 
 @pytest.fixture
