@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import event, select, text
 
 from databases import KINDS, new_database, postgres
@@ -126,6 +127,10 @@ def test_a_damaged_file(tmp_path: Path, damage: str) -> None:
     with pytest.raises(StoreError, match="damaged") as caught:
         Store.open(path)
     assert "Restore it from a backup" in caught.value.hint
+
+
+def test_the_last_steps_file_is_named_by_its_revision() -> None:
+    assert schema.newest() == ScriptDirectory(str(schema.FOLDER)).get_current_head()
 
 
 def test_a_newer_schema(tmp_path: Path) -> None:
