@@ -1,6 +1,7 @@
 """A key opens until it expires, is revoked, or its user is shut out; only its digest is kept. About 2 seconds."""
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -36,11 +37,13 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def keys(store: Store, clock: Clock) -> Keys:
+def keys(store: Store, clock: Clock) -> Iterator[Keys]:
     users = Users(store)
     users.add("ann", "creator")
     users.add("bob", "viewer")
-    return Keys(store, clock=clock)
+    made = Keys(store, clock=clock)
+    yield made
+    made.close()
 
 
 @contextmanager
@@ -82,7 +85,9 @@ def test_no_key_is_on_the_disk(tmp_path: Path) -> None:
     with Store.open(tmp_path / "a.db") as store:
         Users(store).add("ann", "creator")
         token, _ = Keys(store).create("ann")
-        assert Keys(store).authenticate(token) is not None
+        keys = Keys(store)
+        assert keys.authenticate(token) is not None
+        keys.close()
         assert not any(token[3:40].encode() in path.read_bytes() for path in tmp_path.iterdir())
 
 
@@ -108,6 +113,7 @@ def test_a_revoked_key_opens_nothing_here_and_elsewhere_for_5_seconds_at_most(
     assert elsewhere.authenticate(token) is not None, "remembered"
     clock.pass_seconds(5)
     assert elsewhere.authenticate(token) is None
+    elsewhere.close()
     assert keys.revoke(record.id).revoked_at == START, "the first moment stands"
     with pytest.raises(InvalidRequest, match="is no key here"):
         keys.revoke("key_0")
@@ -135,6 +141,7 @@ def test_requests_write_nothing_but_the_last_use_once_a_minute(keys: Keys, store
     token, _ = keys.create("ann")
     with statements(store.engine) as asked:
         assert keys.authenticate(token) is not None
+        keys.close()
     assert asked.count("UPDATE") == 1
     with statements(store.engine) as asked:
         for _ in range(10):
@@ -145,11 +152,36 @@ def test_requests_write_nothing_but_the_last_use_once_a_minute(keys: Keys, store
         for _ in range(9):
             clock.pass_seconds(6)
             keys.authenticate(token)
+        keys.close()
     assert "UPDATE" not in asked and "SELECT" in asked
     assert keys.list()[0].last_used_at == START
     clock.pass_seconds(6)
     keys.authenticate(token)
+    keys.close()
     assert keys.list()[0].last_used_at == clock.now
+
+
+def test_nobody_waits_for_the_last_use_to_be_written(
+    tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Store.open(tmp_path / "a.db", timeout_s=0.3) as store, Store.open(tmp_path / "a.db") as other:
+        Users(store).add("ann", "creator")
+        keys = Keys(store, clock=clock)
+        token, _ = keys.create("ann")
+        with other.writing():  # SQLite has one writer, and it is not us
+            began = time.monotonic()
+            assert keys.authenticate(token) is not None
+            assert time.monotonic() - began < 0.2
+            keys.close()
+            assert "last used is not written" in caplog.text
+            clock.pass_seconds(10)
+            assert keys.authenticate(token) is not None
+            keys.close()
+        assert caplog.text.count("is not written") == 1, "once a minute, also where it fails"
+        clock.pass_seconds(50)
+        assert keys.authenticate(token) is not None
+        keys.close()
+        assert keys.list()[0].last_used_at == clock.now
 
 
 def test_what_is_remembered_has_an_end(keys: Keys, clock: Clock) -> None:

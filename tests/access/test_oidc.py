@@ -4,9 +4,10 @@ import json
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -16,7 +17,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from hibari.access import Audit, UserLimits, Users
-from hibari.access.oidc import ASKED_AGAIN_AFTER_S, KEYS_HOLD_S, SignInUnavailable, Tokens
+from hibari.access.oidc import ASKED_AGAIN_AFTER_S, FAILURE_HOLDS_S, KEYS_HOLD_S, SignInUnavailable, Tokens
 from hibari.errors import InvalidRequest
 from hibari.store import Store
 
@@ -33,9 +34,12 @@ class Issuer:
         self.asked: list[str] = []
         self.status = 200
         self.address = ""
+        self.hold = Event()
+        self.hold.set()
 
     def answer(self, path: str) -> bytes:
         self.asked.append(path)
+        self.hold.wait()
         if path == "/keys":
             return json.dumps({"keys": self.keys}).encode()
         return json.dumps({"issuer": self.address, "jwks_uri": self.address + "/keys"} | self.about).encode()
@@ -244,6 +248,10 @@ def test_the_issuers_keys_are_asked_for_seldom(
     issuer.keys = [new.listed()]
     clock.now += ASKED_AGAIN_AFTER_S
     assert tokens.actor(sign(by=new)) is not None and issuer.asked.count("/keys") == 2
+    for number in range(50):
+        clock.now += 1
+        assert tokens.actor(sign(by=Key("new", "ES256"), headers={"kid": str(number)})) is None
+    assert issuer.asked.count("/keys") == 2, "and many strange keys not more often than one"
     assert tokens.actor(sign()) is None, "a key that the issuer took back"
     clock.now += KEYS_HOLD_S
     assert tokens.actor(sign(by=new)) is not None and issuer.asked.count("/keys") == 3
@@ -267,14 +275,56 @@ def test_an_issuer_that_cannot_be_trusted(
 
 
 def test_an_issuer_that_is_down_lets_nobody_in_until_it_is_up(
-    tokens: Tokens, sign: Callable[..., str], issuer: Issuer
+    tokens: Tokens, sign: Callable[..., str], issuer: Issuer, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     issuer.status = 503
-    with pytest.raises(SignInUnavailable, match="cannot be read"):
-        tokens.actor(sign())
+    for _ in range(20):
+        with pytest.raises(SignInUnavailable, match="cannot be read"):
+            tokens.actor(sign())
+    assert len(issuer.asked) == 1 == len(caplog.records), "it is left alone for a while"
     assert tokens.actor("not a token") is None, "which needs no issuer to see"
     issuer.status = 200
+    clock.now += FAILURE_HOLDS_S
     assert tokens.actor(sign()) is not None
+
+
+def test_known_keys_open_while_the_issuer_is_down(
+    tokens: Tokens, sign: Callable[..., str], issuer: Issuer, clock: Clock
+) -> None:
+    assert tokens.actor(sign()) is not None
+    issuer.status, asked = 503, len(issuer.asked)
+    clock.now += ASKED_AGAIN_AFTER_S
+    for _ in range(5):
+        with pytest.raises(SignInUnavailable):
+            tokens.actor(sign(headers={"kid": "strange"}))
+        assert tokens.actor(sign()) is not None
+    assert len(issuer.asked) == asked + 1
+    clock.now += KEYS_HOLD_S
+    with pytest.raises(SignInUnavailable):
+        tokens.actor(sign())
+
+
+def test_one_asks_and_who_is_known_does_not_wait(
+    tokens: Tokens, sign: Callable[..., str], issuer: Issuer, clock: Clock
+) -> None:
+    together = [sign() for _ in range(8)]
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(tokens.actor, together))
+    assert issuer.asked.count("/keys") == 1, "at the start the others wait for the first one's answer"
+    clock.now += ASKED_AGAIN_AFTER_S
+    issuer.hold.clear()
+    with ThreadPoolExecutor(1) as threads:
+        strange = threads.submit(tokens.actor, sign(headers={"kid": "strange"}))
+        try:
+            while len(issuer.asked) < 3:
+                time.sleep(0.01)
+            assert tokens.actor(sign()) is not None
+            with pytest.raises(SignInUnavailable, match="is being asked"):
+                tokens.actor(sign(headers={"kid": "another"}))
+        finally:
+            issuer.hold.set()
+        assert strange.result() is None
+    assert issuer.asked.count("/keys") == 2
 
 
 @pytest.mark.parametrize(

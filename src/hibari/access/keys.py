@@ -1,25 +1,27 @@
 """API keys: made at random, shown once, kept by their digest alone; and the way from a key to its actor."""
 
 import hashlib
+import logging
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from threading import Lock
+from threading import Lock, Thread
 from typing import Any
 
 from sqlalchemy import Row, insert, or_, select, update
 
 from hibari.access.actors import Actor, user_of
 from hibari.access.rules import ACTIONS
-from hibari.errors import InvalidRequest
+from hibari.errors import InvalidRequest, StoreError
 from hibari.store import Store, tables
 
 PREFIX = "hk-"
 CACHED = timedelta(seconds=5)
 USE_NOTED_EVERY = timedelta(minutes=1)
 MAX_CACHED = 1024
+_LOG = logging.getLogger(__name__)
 _SHOWN = 4  # characters of a key's end, so that a person knows which is which
 
 
@@ -58,12 +60,16 @@ class Keys:
     """The keys of a store. Safe to use from several threads; `clock` answers moments in UTC.
 
     Who a key belongs to is remembered for 5 seconds at most: a key that another process revoked may work that long.
+    When a key was last used is written by a thread of its own, which nobody waits for but `close`.
     """
 
     def __init__(self, store: Store, *, clock: Callable[[], datetime] = _now) -> None:
         self._store = store
         self._clock = clock
         self._seen: OrderedDict[str, tuple[datetime, datetime | None, Actor]] = OrderedDict()
+        self._noted: OrderedDict[str, datetime] = OrderedDict()
+        self._unwritten: dict[str, datetime] = {}
+        self._writer: Thread | None = None
         self._lock = Lock()
 
     def create(
@@ -143,6 +149,13 @@ class Keys:
         with self._lock:
             self._seen.clear()
 
+    def close(self) -> None:
+        """Wait until what is known of uses is written."""
+        with self._lock:
+            writer = self._writer
+        if writer is not None:
+            writer.join()
+
     def _remembered(self, digest: str, now: datetime) -> Actor | None:
         if digest not in self._seen:
             return None
@@ -155,10 +168,36 @@ class Keys:
         return actor
 
     def _note_use(self, id: str, now: datetime) -> None:
+        """Have it written that a key was used; at most once a minute for each, also where that cannot be written."""
+        with self._lock:
+            if (noted := self._noted.get(id)) is not None and timedelta(0) <= now - noted < USE_NOTED_EVERY:
+                return
+            self._noted[id] = self._unwritten[id] = now
+            self._noted.move_to_end(id)
+            while len(self._noted) > MAX_CACHED:
+                self._noted.popitem(last=False)
+            if self._writer is None:
+                self._writer = Thread(target=self._write_uses, name="uses of keys", daemon=True)
+                self._writer.start()
+
+    def _write_uses(self) -> None:
+        while True:
+            with self._lock:
+                uses, self._unwritten = self._unwritten, {}
+                if not uses:
+                    self._writer = None
+                    return
+            try:
+                self._write(uses)
+            except StoreError as error:  # a time that is missing keeps nobody out
+                _LOG.warning("when %d keys were last used is not written: %s", len(uses), error)
+
+    def _write(self, uses: dict[str, datetime]) -> None:
         table = tables.api_keys
-        stale = or_(table.c.last_used_at.is_(None), table.c.last_used_at <= now - USE_NOTED_EVERY)
         with self._store.writing() as connection:
-            connection.execute(update(table).where(table.c.id == id, stale).values(last_used_at=now))
+            for id, at in sorted(uses.items()):  # in one order, so that two processes never wait for each other
+                stale = or_(table.c.last_used_at.is_(None), table.c.last_used_at <= at - USE_NOTED_EVERY)
+                connection.execute(update(table).where(table.c.id == id, stale).values(last_used_at=at))
 
 
 def _digest(token: str) -> str:

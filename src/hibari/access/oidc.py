@@ -5,6 +5,7 @@ Core 1.0 section 3.1.3.7, Discovery 1.0 section 4.3, RFC 8725.
 """
 
 import json
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,10 +27,12 @@ ALGORITHMS = {"RS256": "RSA", "ES256": "EC"}  # and the type of key that each ne
 ROLE_CLAIM = "hibari_role"
 WAIT_S = 5.0
 KEYS_HOLD_S = 3600.0
-ASKED_AGAIN_AFTER_S = 30.0  # for a key that is not known: strangers must not make us knock at the issuer's door
+ASKED_AGAIN_AFTER_S = 60.0  # for a key that is not known: strangers must not make us knock at the issuer's door
+FAILURE_HOLDS_S = 10.0  # an issuer that is down is left alone for so long
 LEEWAY_S = 30
 MAX_BYTES = 1 << 20
 MAX_TOKEN = 16_384
+_LOG = logging.getLogger(__name__)
 _NAMES = ("preferred_username", "email", "sub")
 
 
@@ -61,7 +64,9 @@ class Tokens:
         self._users = users
         self._clock = clock
         self._known: _KeySet | None = None
-        self._lock = Lock()
+        self._asked_at = float("-inf")
+        self._failure: SignInUnavailable | None = None
+        self._asking = Lock()
 
     def actor(self, token: str) -> Actor | None:
         """Whose token this is; None where it does not hold, states a role that is none, or its user is disabled.
@@ -106,15 +111,36 @@ class Tokens:
         """The issuer's key of that id; without an id the only one of its kind."""
         if algorithm not in ALGORITHMS:
             return None
-        with self._lock:  # one thread asks the issuer, the others wait for its answer
-            now = self._clock()
-            if self._known is None or now - self._known.fetched_at >= KEYS_HOLD_S:
-                self._known = self._fetched(now)
-            found = _pick(self._known, id, algorithm)
-            if found is None and now - self._known.fetched_at >= ASKED_AGAIN_AFTER_S:
-                self._known = self._fetched(now)
-                found = _pick(self._known, id, algorithm)
+        known = self._known
+        found = _pick(known, id, algorithm) if known is not None else None
+        holds = known is not None and self._clock() - known.fetched_at < KEYS_HOLD_S
+        if found is not None and holds:
             return found
+        # One thread asks the issuer. While it does, whoever has a key of the last hour's goes on with it, and only
+        # where no key is known at all do others wait.
+        if not self._asking.acquire(blocking=known is None):
+            if found is not None:
+                return found
+            raise SignInUnavailable(f"{self.issuer} is being asked for its keys.", hint="Try again.")
+        try:
+            return _pick(self._current(ASKED_AGAIN_AFTER_S if holds else FAILURE_HOLDS_S), id, algorithm)
+        finally:
+            self._asking.release()
+
+    def _current(self, rest_s: float) -> _KeySet:
+        """The issuer's keys, asked for unless that was tried in the last `rest_s`; raises SignInUnavailable."""
+        now, known = self._clock(), self._known
+        if now - self._asked_at >= rest_s:
+            self._asked_at, self._failure = now, None
+            try:
+                self._known = known = self._fetched(now)
+            except SignInUnavailable as error:
+                _LOG.warning("nobody can sign in anew: %s", error)
+                self._failure = error
+        if self._failure is not None:
+            raise SignInUnavailable(self._failure.message, hint=self._failure.hint)
+        assert known is not None, "asked, and did not fail"
+        return known
 
     def _fetched(self, now: float) -> _KeySet:
         """The keys that the issuer signs with today; raises SignInUnavailable."""
@@ -157,12 +183,15 @@ def _read(listed: object) -> jwt.PyJWK | None:
 
 def _document(client: httpx.Client, address: str) -> dict[str, Any]:
     """A JSON object at an address of the issuer's; raises SignInUnavailable."""
+    ends_at = time.monotonic() + 2 * WAIT_S  # a trickle never times out by itself
     try:
         with client.stream("GET", address) as answer:
             answer.raise_for_status()
             body = bytearray()
             for part in answer.iter_bytes():
                 body += part
+                if time.monotonic() > ends_at:
+                    raise SignInUnavailable(f"{address} takes too long.", hint="Try again.")
                 if len(body) > MAX_BYTES:
                     raise SignInUnavailable(f"{address} answers more than {MAX_BYTES >> 20} MiB.")
         found = json.loads(body)

@@ -6,48 +6,57 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from anyio import to_thread
 from starlette.requests import Request
 
 from hibari.access import STRANGER, Actor, Resource, decide
 from hibari.access.keys import PREFIX
+from hibari.access.oidc import SignInUnavailable, Tokens
 from hibari.serve.api.call import Call, Operation, denied
 from hibari.serve.api.errors import ApiError, too_many
+from hibari.serve.api.gates import network
 
 if TYPE_CHECKING:
     from hibari.serve.api.service import Service
 
 STRANGERS_A_MINUTE, WRONG_KEYS_A_MINUTE = 20, 30
-MAX_KNOWN = 20_000
+MAX_KNOWN = 10_000  # names of a kind: 3 MB
 _MAX_TOKEN = 8192
 
 
-@dataclass
+Knocks = Literal["user", "stranger", "wrong", "denied"]
+
+
+@dataclass(slots=True)
 class _Bucket:
     left: float
     at: float
 
 
 class Limiter:
-    """Token buckets, one for each name, of this process alone. Safe to use from several threads."""
+    """Token buckets, one for each name of a kind, of this process alone. Safe to use from several threads.
+
+    Of each kind, those seen last are remembered: names that strangers choose push out no user's.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+        self._kinds: dict[Knocks, OrderedDict[str, _Bucket]] = {}
         self._lock = Lock()
 
-    def take(self, name: str, a_minute: int) -> float:
+    def take(self, kind: Knocks, name: str, a_minute: int) -> float:
         """Count one request of a name; 0, or how many seconds until there is room for it."""
         now = self._clock()
         with self._lock:
-            bucket = self._buckets.get(name)
+            buckets = self._kinds.setdefault(kind, OrderedDict())
+            bucket = buckets.get(name)
             if bucket is None:
-                bucket = self._buckets[name] = _Bucket(float(a_minute), now)
-                if len(self._buckets) > MAX_KNOWN:
-                    self._buckets.popitem(last=False)
-            self._buckets.move_to_end(name)
+                bucket = buckets[name] = _Bucket(float(a_minute), now)
+                if len(buckets) > MAX_KNOWN:
+                    buckets.popitem(last=False)
+            buckets.move_to_end(name)
             bucket.left = min(float(a_minute), bucket.left + (now - bucket.at) * a_minute / 60)
             bucket.at = now
             if bucket.left < 1:
@@ -61,7 +70,7 @@ async def admit(service: "Service", request: Request, operation: Operation) -> C
     actor = await identify(service, request, operation)
     call = Call(service=service, request=request, operation=operation, actor=actor)
     if actor is not STRANGER:
-        after = service.limiter.take(f"user {actor.user}", service.settings.service.requests_a_minute)
+        after = service.limiter.take("user", actor.user, service.settings.service.requests_a_minute)
         _wait(after)
     if operation.action is None:
         return call
@@ -69,7 +78,7 @@ async def admit(service: "Service", request: Request, operation: Operation) -> C
     resource = Resource(kind=operation.kind, owner=actor.user)
     decision = decide(actor, operation.action, resource)
     if not decision.allowed:
-        await call.note(resource, decision)
+        await call.refuse(resource, decision)
         raise denied(decision)
     return call
 
@@ -84,7 +93,7 @@ async def identify(service: "Service", request: Request, operation: Operation) -
     if scheme.lower() != "bearer" or not 0 < len(token) <= _MAX_TOKEN:
         raise _wrong_key(service, request, "The Authorization header has to be: Bearer, a space, and a key.")
     if not token.startswith(PREFIX) and service.tokens is not None:
-        actor = await to_thread.run_sync(service.tokens.actor, token)
+        actor = await _signed_in(service, request, service.tokens, token)
     elif service.is_sqlite:  # one indexed read of a local file: cheaper than handing it to a thread
         actor = service.keys.authenticate(token)
     else:
@@ -92,6 +101,14 @@ async def identify(service: "Service", request: Request, operation: Operation) -
     if actor is None:
         raise _wrong_key(service, request, "Incorrect API key provided: it is unknown, revoked or expired.")
     return actor
+
+
+async def _signed_in(service: "Service", request: Request, tokens: Tokens, token: str) -> Actor | None:
+    try:
+        return await service.gates.signing_in.run(network(request), lambda: tokens.actor(token))
+    except SignInUnavailable as error:  # what stands in the way is in the log, and the operator's to know
+        text = "Signing in does not work just now: the issuer cannot be reached. Try again, or use an API key."
+        raise ApiError(503, text, code="issuer_unreachable", headers={"retry-after": "10"}) from error
 
 
 def is_local(request: Request) -> bool:
@@ -111,7 +128,7 @@ def _stranger(service: "Service", request: Request, operation: Operation) -> Act
         return LOCAL
     if operation.action == "provenance.check" and service.settings.service.public_checks == "on":
         is_open = True
-        _wait(service.limiter.take(f"stranger {_address(request)}", STRANGERS_A_MINUTE))
+        _wait(service.limiter.take("stranger", network(request), STRANGERS_A_MINUTE))
     if not is_open:
         raise _wrong_key(service, request, "You didn't provide an API key. Send it as: Authorization: Bearer KEY.")
     return STRANGER
@@ -122,7 +139,7 @@ LOCAL = Actor(user="(this machine)", role="auditor", scopes=frozenset({"metrics.
 
 
 def _wrong_key(service: "Service", request: Request, message: str) -> ApiError:
-    after = service.limiter.take(f"wrong {_address(request)}", WRONG_KEYS_A_MINUTE)
+    after = service.limiter.take("wrong", network(request), WRONG_KEYS_A_MINUTE)
     _wait(after)
     return ApiError(401, message, code="invalid_api_key", headers={"www-authenticate": "Bearer"})
 
@@ -130,7 +147,3 @@ def _wrong_key(service: "Service", request: Request, message: str) -> ApiError:
 def _wait(after_s: float) -> None:
     if after_s > 0:
         raise too_many("Too many requests. Slow down, please.", "rate_limit_exceeded", after_s)
-
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client is not None else "unknown"

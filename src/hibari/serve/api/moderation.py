@@ -1,4 +1,4 @@
-"""Moderation of texts and pictures, and where a file comes from. Both are the helper process's work; words here."""
+"""Moderation of texts and pictures, and where a file comes from. Both are helper processes' work; words here."""
 
 import secrets
 import time
@@ -8,6 +8,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
+from hibari.access import STRANGER
 from hibari.serve.api.call import Call
 from hibari.serve.api.errors import invalid, missing
 from hibari.serve.api.making import picture_at
@@ -33,7 +34,8 @@ async def create_moderation(call: Call) -> Response:
             raise invalid("input", f"Give text, or a list of 1 to {MAX_INPUTS} texts or parts.", "invalid_type")
         if all(isinstance(one, str) for one in given):
             texts = [checked_text("input", one) for one in given]
-            results = await call.service.helper.moderate(texts, [])
+            with call.service.gates.helped.inside(call.party):
+                results = await call.service.helpers.users.moderate(texts, [])
         else:
             results = [await _message(call, given, shelf)]
     body = {
@@ -58,16 +60,22 @@ async def _message(call: Call, parts: list[Any], shelf: Shelf) -> Moderation:
             images.append(upload.path)
         else:
             raise invalid("input", f"Parts are text, or image_url (at most {MAX_PICTURES}).", "invalid_type")
-    return Moderation.joined(await call.service.helper.moderate(texts, images))
+    with call.service.gates.helped.inside(call.party):
+        return Moderation.joined(await call.service.helpers.users.moderate(texts, images))
 
 
 async def check_provenance(call: Call) -> Response:
     """Whether a picture or a clip was made here, and on what that rests; nobody's name, and no prompt, is in it."""
-    async with call.fields() as (fields, _):
-        upload = fields.file("file")
-        fields.finish()
-        await call.service.uploads.look(upload, "file", PICTURES | CLIPS)
-        answer = await call.service.helper.check(upload.path)
+    service = call.service
+    is_stranger = call.actor is STRANGER
+    gate = service.gates.strangers if is_stranger else service.gates.helped
+    helper = service.helpers.strangers if is_stranger else service.helpers.users
+    with gate.inside(call.party):
+        async with call.fields() as (fields, _):
+            upload = fields.file("file")
+            fields.finish()
+            await service.uploads.look(upload, "file", PICTURES | CLIPS)
+            answer = await helper.check(upload.path)
     metadata, watermark = answer["techniques"]["metadata"], answer["techniques"]["watermark"]
     proven = metadata["found"] and metadata["signed_here"]
     generated_at = _rfc3339(answer["created_at"]) if answer["made_here"] else None
