@@ -26,7 +26,7 @@ async def create_webhook_endpoint(call: Call) -> Response:
     hooks = call.service.webhooks
     endpoint, secret = await to_thread.run_sync(lambda: hooks.create(call.actor.user, name, url, kinds))
     await call.done(endpoint.id)
-    return JSONResponse(_shown(endpoint) | {"signing_secret": secret})
+    return JSONResponse(_endpoint_object(endpoint) | {"signing_secret": secret})
 
 
 async def list_webhook_endpoints(call: Call) -> Response:
@@ -40,14 +40,14 @@ async def list_webhook_endpoints(call: Call) -> Response:
         if asked.after not in ids:
             raise invalid("after", "No endpoint of yours has this id. Give last_id of the page before.")
         found = found[ids.index(asked.after) + 1 :]
-    data = [_shown(endpoint) for endpoint in found[: asked.limit]]
+    data = [_endpoint_object(endpoint) for endpoint in found[: asked.limit]]
     return JSONResponse(page(data, has_more=len(found) > asked.limit))
 
 
 async def retrieve_webhook_endpoint(call: Call) -> Response:
     """One endpoint, without its secret."""
     endpoint = await to_thread.run_sync(call.service.webhooks.find, call.actor.user, _id(call))
-    return JSONResponse(_shown(_there(endpoint)))
+    return JSONResponse(_endpoint_object(_there(endpoint)))
 
 
 async def update_webhook_endpoint(call: Call) -> Response:
@@ -59,7 +59,7 @@ async def update_webhook_endpoint(call: Call) -> Response:
     hooks, id = call.service.webhooks, _id(call)
     endpoint = _there(await to_thread.run_sync(lambda: hooks.update(call.actor.user, id, **given)))
     await call.done(endpoint.id)
-    return JSONResponse(_shown(endpoint))
+    return JSONResponse(_endpoint_object(endpoint))
 
 
 async def delete_webhook_endpoint(call: Call) -> Response:
@@ -81,7 +81,7 @@ async def rotate_webhook_secret(call: Call) -> Response:
     if rotated is None:
         raise not_found("webhook_endpoint", "endpoint_id")
     await call.done(id)
-    return JSONResponse(_shown(rotated[0]) | {"signing_secret": rotated[1]})
+    return JSONResponse(_endpoint_object(rotated[0]) | {"signing_secret": rotated[1]})
 
 
 async def test_webhook_endpoint(call: Call) -> Response:
@@ -95,7 +95,8 @@ async def test_webhook_endpoint(call: Call) -> Response:
     if delivery is None:
         raise not_found("webhook_endpoint", "endpoint_id")
     try:
-        status = await to_thread.run_sync(call.service.outbox.send, delivery)
+        outward = call.service.gates.outward
+        status = await outward.run(call.party, lambda: call.service.outbox.send(delivery))
     except BadMedia as error:
         raise ApiError(400, f"It did not answer: {error}", code="webhook_failed") from error
     answer = {"object": "webhook_endpoint.test", "webhook_endpoint_id": id, "event_type": kind}
@@ -122,7 +123,7 @@ def _there(endpoint: Endpoint | None) -> Endpoint:
     return endpoint
 
 
-def _shown(endpoint: Endpoint) -> dict[str, Any]:
+def _endpoint_object(endpoint: Endpoint) -> dict[str, Any]:
     return {
         "id": endpoint.id,
         "object": "webhook_endpoint",
