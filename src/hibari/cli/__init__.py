@@ -20,6 +20,7 @@ VERBS = {
     "verify": "Say whether a file was made here, and on what the answer rests",
     "serve": "Serve the Videos API on this machine: change base_url, and Sora code runs here",
     "work": "Join a service's queue with a worker of this machine",
+    "cluster": "Keep workers on the nodes of a Ray cluster, which restarts them elsewhere",
     "keys": "Make, list and revoke API keys",
     "users": "List the service's users, and change what they may do",
     "quota": "See and set what a user may use",
