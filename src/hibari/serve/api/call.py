@@ -32,7 +32,6 @@ DEFAULT_PAGE, MAX_PAGE = 20, 100
 DENIALS_A_MINUTE = 60  # of a user, each of which is written down
 _TAIL = 512
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
-_BOUNDARY = re.compile(r'boundary="?([^";]{1,200})"?', re.IGNORECASE)
 _CHARSETS = (b"utf-8", b"utf8", b"us-ascii")  # Python knows others, some of which take forever
 _IDLE_S, _SMALL_S, _WHOLE_S = 30.0, 60.0, 900.0  # without a byte, and for the whole of a small or another body
 _SMALL = 256 << 10
@@ -142,10 +141,9 @@ class Call:
                 body.limit(_MOST_JSON_OF_STRANGERS if self.actor is STRANGER else _MAX_PART)
                 yield await to_thread.run_sync(json_fields, await request.body()), shelf
             elif kind in ("multipart/form-data", "application/x-www-form-urlencoded") and self.operation.forms:
-                fields = await _read_form(request, shelf)
-                if kind == "multipart/form-data" and not body.is_closed(request.headers["content-type"]):
-                    raise ApiError(400, "The form is cut off.", code="invalid_request")
-                yield fields, shelf
+                if kind == "multipart/form-data":
+                    body.expect_close(request.headers["content-type"])
+                yield await _read_form(request, shelf), shelf
             elif not kind and not await request.body():
                 yield Fields({}), shelf
             else:
@@ -221,13 +219,22 @@ class _Body:
     def __init__(self, receive: Receive, most: int, told: int, seconds: float) -> None:
         self._receive, self._most, self._told, self._seconds = receive, most, told, seconds
         self._got, self._tail, self._began = 0, b"", time.monotonic()
+        self._close: bytes | None = None
 
     def limit(self, most: int) -> None:
         """Take no more than that, where it is less than what is taken anyway."""
         self._most = min(self._most, most)
 
+    def expect_close(self, content_type: str) -> None:
+        """Take a multipart body only with its last boundary; the parser takes one without it for whole.
+
+        The error has to come while the parser reads: only then does it close the file that it had begun.
+        """
+        _, told = parse_options_header(content_type)
+        self._close = b"--" + told[b"boundary"] + b"--" if b"boundary" in told else None  # without one it never reads
+
     async def receive(self) -> Message:
-        """The next message; raises ApiError where it is too much, whatever the header said."""
+        """The next message; raises ApiError where it is too much, whatever the header said, or the form's end lacks."""
         try:
             message = await asyncio.wait_for(self._receive(), _IDLE_S)
         except TimeoutError as error:
@@ -239,9 +246,7 @@ class _Body:
         if self._got > self._most:
             raise too_large(self._told)
         self._tail = (self._tail + part)[-_TAIL:]
+        is_last = message["type"] == "http.request" and not message.get("more_body", False)
+        if is_last and self._close is not None and not self._tail.rstrip().endswith(self._close):
+            raise ApiError(400, "The form is cut off.", code="invalid_request")
         return message
-
-    def is_closed(self, content_type: str) -> bool:
-        """Whether a multipart body had its last boundary; the parser takes one without it for whole."""
-        found = _BOUNDARY.search(content_type)
-        return found is not None and self._tail.rstrip().endswith(f"--{found[1]}--".encode("latin-1"))
