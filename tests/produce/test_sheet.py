@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import c2pa
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -108,3 +109,18 @@ def test_a_sheet_is_not_replayed(maker: Hibari, stills: list[Record], tmp_path: 
     with pytest.raises(InvalidRequest, match="is a sheet") as caught:
         maker.replay(sheet.id, output=tmp_path / "again.png")
     assert str(stills[0].id) in caught.value.hint
+
+
+def test_a_sheet_is_screened_by_the_frames_that_it_shows(maker: Hibari, stills: list[Record], tmp_path: Path) -> None:
+    parts = []
+    for still in stills:
+        with Image.open(still.path) as picture:
+            parts.append(np.asarray(picture.convert("RGB")))
+    scores = []
+    for given in ((), parts):
+        sheet = publish_sheet(maker, composed(stills), stills, tmp_path / "sheet.png", parts=given)
+        entry = maker.door.ledger.find(sheet.id)
+        assert entry is not None
+        scores.append(entry.screenings[-1].categories["sexual_content"])
+    looked = [maker.door.frames.findings(frame[None])[0].score for frame in parts]
+    assert scores[1] == pytest.approx(max(looked)) and scores[0] != pytest.approx(scores[1])

@@ -141,6 +141,16 @@ def test_what_waits_for_nobody_any_more_is_closed(house: House) -> None:
     assert item is not None and item.state == "refused"
 
 
+def test_pages_of_what_videos_wait_for(house: House) -> None:
+    for number in range(3):
+        held(house, GenerationId(number))
+    assert [item.id.value for item in house.reviews.of_videos(limit=2, after=None, order="desc")] == [2, 1]
+    middle = house.reviews.find(GenerationId(1))
+    for order, left in (("desc", [0]), ("asc", [2])):
+        found = house.reviews.of_videos(limit=9, after=middle, order=order)  # type: ignore[arg-type]
+        assert [item.id.value for item in found] == left
+
+
 def test_a_hold_that_nobody_decides_expires(house: House) -> None:
     job = held(house)
     house.hand.move(2 * 3600 + 1)

@@ -63,7 +63,7 @@ class ReviewDesk:
         self.settings = settings
         self.user = settings.who
         self.files = HeldFiles(home)
-        self._reviews = Reviews(store)
+        self._store, self._reviews = store, Reviews(store)
         self._ledger = Ledger(store, home / INDEX)
 
     def waiting(self, limit: int = 100) -> list[HeldItem]:
@@ -106,6 +106,8 @@ class ReviewDesk:
         if item.file is not None:
             return self._hand_over(item, ruling, output)
         self._must_wait(item)
+        with self._store.writing() as connection:  # before it is made, since nothing is to be done unrecorded
+            self._noting(item, "allowed")(connection)
         maker, target = Hibari(self.settings), _target(item, output)
         record = maker.make_allowed(Allowance(item=item, ruling=ruling), output=target, on_progress=on_progress)
         return Released(item=self.find(id), path=record.path, record=record)
@@ -170,7 +172,7 @@ class ReviewDesk:
         with beside(target) as partial:
             _copy(held, partial, entry.delivery.file_sha256)
             if item.state == "waiting":
-                item = self._reviews.decide(item.id, ruling)
+                item = self._reviews.decide(item.id, ruling, self._noting(item, "allowed"))
         self.files.remove([item.file or ""])
         return Released(item=item, path=target)
 
