@@ -83,12 +83,27 @@ def test_one_that_had_worked_or_was_killed_is_started_again_at_once(tmp_path: Pa
 
 def test_the_first_user_is_made_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with Store.open(tmp_path / "hibari.db") as store:
-        token = welcome(store)
-        assert token is not None and token in capsys.readouterr().err
-        actor = Keys(store).authenticate(token)
+        token = welcome(store, tmp_path)
+        said = capsys.readouterr().err
+        assert token is not None and token not in said and str(tmp_path / "admin.key") in said
+        assert (tmp_path / "admin.key").read_text() == token + "\n"
+        assert (tmp_path / "admin.key").stat().st_mode & 0o777 == 0o600
+        keys = Keys(store)
+        actor = keys.authenticate(token)
+        keys.close()
         assert actor is not None and (actor.user, actor.role) == ("admin", "admin")
         assert [(entry.actor, entry.action) for entry in Audit(store).list()] == [("admin", "user.manage")]
-        assert welcome(store) is None and capsys.readouterr().err == ""
+        assert welcome(store, tmp_path) is None and capsys.readouterr().err == ""
+
+
+def test_a_person_at_a_terminal_reads_the_first_key_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = os.openpty()
+    with Store.open(tmp_path / "hibari.db") as store, os.fdopen(theirs, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        token = welcome(store, tmp_path)
+        assert token is not None and token in os.read(ours, 1000).decode()
+    os.close(ours)
+    assert not (tmp_path / "admin.key").exists()
 
 
 def test_workers_share_the_cores_unless_threads_are_set(tmp_path: Path) -> None:
@@ -137,9 +152,9 @@ def test_a_service_comes_up_and_goes_down_in_order(served: tuple[subprocess.Pope
         line = process.stderr.readline()
         assert line, said
         said += line
-    key, address = re.search(r"(hk-[\w-]{43})", said), re.search(r"serves at (http://127.0.0.1:\d+/v1)", said)
-    assert key is not None and address is not None
-    asked = urllib.request.Request(f"{address[1]}/videos", headers={"Authorization": f"Bearer {key[1]}"})
+    key, address = (settings.home / "admin.key").read_text().strip(), re.search(r"serves at (http://\S+/v1)", said)
+    assert address is not None and "hk-" not in said, "no log has a key in it"
+    asked = urllib.request.Request(f"{address[1]}/videos", headers={"Authorization": f"Bearer {key}"})
     with urllib.request.urlopen(asked, timeout=PATIENCE_S) as answer:
         assert json.load(answer)["data"] == []
     soon(lambda: bool(list((settings.home / "work").glob("*"))))  # the worker is at its place
@@ -148,4 +163,4 @@ def test_a_service_comes_up_and_goes_down_in_order(served: tuple[subprocess.Pope
     assert "Fatal" not in process.stderr.read(), "no process aborts on its way out"
     assert not list((settings.home / "work").glob("*")), "the worker has gone, and its folder with it"
     with Store.open(ledger_url(settings), migrate=False) as store:
-        assert welcome(store) is None
+        assert welcome(store, settings.home) is None

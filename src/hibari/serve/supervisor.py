@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from threading import Event, Thread
 from types import FrameType
 
@@ -21,13 +22,14 @@ from hibari import machine
 from hibari.access import Actor, Audit, Decision, Keys, Resource, Users
 from hibari.config import Settings
 from hibari.errors import InvalidRequest
+from hibari.media.files import beside
 from hibari.provenance.house import house_of
 from hibari.provenance.places import ledger_url
 from hibari.serve.journal import write_journal
 from hibari.serve.pipes import encode_settings
 from hibari.store import Store
 
-ADMIN = "admin"
+ADMIN, FIRST_KEY = "admin", "admin.key"
 FAREWELL_S = 20.0  # more than a worker's own: what it makes, its cancel, its maker's end
 LOOK_S = 0.2
 _LOG = logging.getLogger(__name__)
@@ -57,7 +59,7 @@ def _run_api(settings: Settings, listener: socket.socket, workers: int) -> None:
 
     with Store.open(ledger_url(settings)) as store:
         house_of(settings, store).join()
-        welcome(store)
+        welcome(store, settings.home)
     service = Service.open(settings)
     config = uvicorn.Config(
         create_app(service),
@@ -85,8 +87,12 @@ def _run_api(settings: Settings, listener: socket.socket, workers: int) -> None:
         server.run(sockets=[listener])
 
 
-def welcome(store: Store) -> str | None:
-    """Make the first user and show their key, this once; None where there are users."""
+def welcome(store: Store, home: Path) -> str | None:
+    """Make the first user and hand over their key, this once; None where there are users. Raises OutputError.
+
+    A person at a terminal reads it there. Where standard error is no terminal it is a log that others keep and read, so
+    that the key goes into a file for its owner alone, and the log says where.
+    """
     users = Users(store)
     if users.list():
         return None
@@ -96,7 +102,13 @@ def welcome(store: Store) -> str | None:
     )
     users.add(ADMIN, "admin")
     token, _ = Keys(store).create(ADMIN)
-    say(f"The admin's key, which is shown this once: {token}")
+    if sys.stderr.isatty():
+        say(f"The admin's key, which is shown this once: {token}")
+        return token
+    target = home / FIRST_KEY
+    with beside(target, private=True) as partial:
+        partial.write_text(token + "\n", encoding="ascii")
+    say(f"The admin's key is in {target}: keep it elsewhere, and delete the file.")
     return token
 
 
