@@ -200,7 +200,11 @@ def test_a_maker_that_is_killed_costs_an_attempt_and_no_job(house: House) -> Non
 
 
 def test_a_worker_that_stops_gives_back_what_it_has_no_time_for(house: House, worker: Event) -> None:
-    worker.set()  # the module's own has done its part
+    worker.set()  # the module's own has done its part; its folder goes last
+    deadline = time.monotonic() + PATIENCE_S
+    while list((house.settings.home / FOLDER).iterdir()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     job = house.ask(**LONG)
     with working(house, Pace(farewell_s=0.2)) as stop:
         house.wait(job, lambda now: now.progress > 5)
