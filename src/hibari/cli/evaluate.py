@@ -196,7 +196,7 @@ def frames(
     settings = Settings.load(home=home, device=device, dtype=dtype)
     _check(output)
     from hibari.evaluate import frame_alarms as alarms
-    from hibari.evaluate.makers import load_generator, world_of
+    from hibari.evaluate.makers import delivered_maker, load_generator, world_of
     from hibari.provenance.places import SAFETY
     from hibari.safety.frames import FrameScreen
     from hibari.safety.policy import Policy
@@ -205,7 +205,7 @@ def frames(
     screen = FrameScreen.load(policy, settings.home / SAFETY)
     generator = load_generator(settings, model or "")
     world, clips = world_of(generator.model, _pack(pack)), []
-    for clip in alarms.look(alarms.frames_of(generator, steps), screen, world, range(count)):
+    for clip in alarms.look(delivered_maker(generator, steps=steps), screen, world, range(count)):
         clips.append(clip)
         _tell(f"clip {len(clips)} of {count}")
     facts = {"model": generator.model.name, "revision": generator.model.revision, "steps": steps}

@@ -16,16 +16,10 @@ import numpy as np
 from hibari.evaluate.intervals import Share
 from hibari.evaluate.prompts import RENDERED
 from hibari.evaluate.report import table
-from hibari.generate.generator import Generator, Prompt
-from hibari.generate.plan import make_plan
-from hibari.media.fit import fit
-from hibari.produce.stills import spread
-from hibari.request import GenerationRequest
-from hibari.safety.frames import FrameScreen, picked
+from hibari.safety.frames import FrameScreen
 from hibari.safety.policy import Limits, Policy
 from hibari.worlds import World
 
-SECONDS = 1.5
 MakeFrames = Callable[[int, str], np.ndarray]
 """From a seed and a prompt to the delivered frames `(T, H, W, 3)` uint8 that the door looks at."""
 
@@ -38,19 +32,6 @@ class Looked:
     prompt: str
     action: str
     categories: dict[str, float]
-
-
-def frames_of(generator: Generator, steps: int | None) -> MakeFrames:
-    """Clips of a second and a half at the model's default size, as its users get them."""
-
-    def make(seed: int, text: str) -> np.ndarray:
-        request = GenerationRequest(prompt=text, seconds=SECONDS, steps=steps)
-        plan = make_plan(request, generator.model, seed)
-        rendered = list(generator.decode(generator.make_latent(plan, Prompt(text))))
-        wanted = {*picked(plan.frames, plan.fps), *spread(plan.frames)}
-        return np.stack([fit(rendered[plan.picks[index]], *plan.delivered) for index in sorted(wanted)])
-
-    return make
 
 
 def look(make: MakeFrames, screen: FrameScreen, world: World, seeds: Iterable[int]) -> Iterator[Looked]:

@@ -5,12 +5,16 @@ import numpy as np
 from hibari import catalog
 from hibari.config import Settings
 from hibari.evaluate.following import MakeClip
+from hibari.evaluate.frame_alarms import MakeFrames
 from hibari.evaluate.prompts import JUDGED, Prompt
 from hibari.generate.generator import Generator
 from hibari.generate.generator import Prompt as Text
 from hibari.generate.plan import make_plan
 from hibari.machine import pick_device, pick_dtype
+from hibari.media.fit import fit
+from hibari.produce.stills import spread
 from hibari.request import GenerationRequest
+from hibari.safety.frames import picked
 from hibari.worlds import STARTER, SpritePack, Vocabulary, World
 
 FPS = 12
@@ -25,6 +29,18 @@ def model_maker(generator: Generator, *, steps: int | None = None, guidance: flo
         plan = make_plan(request, generator.model, prompt.seed)
         frames = list(generator.decode(generator.make_latent(plan, Text(prompt.text))))
         return np.stack([frames[pick] for pick in plan.picks])
+
+    return make
+
+
+def delivered_maker(generator: Generator, *, steps: int | None = None) -> MakeFrames:
+    """Of such clips the frames that the door looks at, as they are delivered; those on the sheet of stills too."""
+
+    def make(seed: int, text: str) -> np.ndarray:
+        plan = make_plan(GenerationRequest(prompt=text, seconds=SECONDS, steps=steps), generator.model, seed)
+        rendered = list(generator.decode(generator.make_latent(plan, Text(text))))
+        wanted = {*picked(plan.frames, plan.fps), *spread(plan.frames)}
+        return np.stack([fit(rendered[plan.picks[index]], *plan.delivered) for index in sorted(wanted)])
 
     return make
 

@@ -15,7 +15,7 @@ from hibari.access import Decision, Resource
 from hibari.access.audit import append
 from hibari.errors import InvalidRequest
 from hibari.provenance.ids import GenerationId
-from hibari.provenance.ledger import HeldItem, Ruling
+from hibari.provenance.ledger import HeldItem, Reviews, Ruling
 from hibari.provenance.ledger.reviews import Decision as Word
 from hibari.serve.api.call import Call, denied
 from hibari.serve.api.content import file_response
@@ -35,7 +35,7 @@ async def list_reviews(call: Call) -> Response:
     """A page of what waits for a reviewer, the newest first."""
     asked = call.page_query()
     last = await _item(call, asked.after, "after") if asked.after is not None else None
-    reviews = call.service.reviews
+    reviews = Reviews(call.service.store)
     items = await to_thread.run_sync(lambda: reviews.of_videos(limit=asked.limit + 1, after=last, order=asked.order))
     return JSONResponse(page([_shown(item) for item in items[: asked.limit]], len(items) > asked.limit))
 
@@ -89,7 +89,7 @@ async def _decide(call: Call, word: Word) -> Response:
         append(connection, call.actor, "review.decide", resource, Decision(allowed=True, reason=word))
 
     try:
-        decided = await to_thread.run_sync(call.service.reviews.decide, item.id, ruling, audited)
+        decided = await to_thread.run_sync(Reviews(call.service.store).decide, item.id, ruling, audited)
     except InvalidRequest as error:
         raise ApiError(400, error.message, code="already_decided", param="review_id") from error
     return JSONResponse(_shown(decided))
@@ -101,7 +101,7 @@ async def _item(call: Call, text: str, param: str) -> HeldItem:
         id = GenerationId.parse(text)
     except InvalidRequest as error:
         raise not_found("review", param) from error
-    item = await to_thread.run_sync(call.service.reviews.find, id)
+    item = await to_thread.run_sync(Reviews(call.service.store).find, id)
     if item is None or item.video is None:
         raise not_found("review", param)
     return item

@@ -8,7 +8,6 @@ from typing import Self
 from hibari.access import Audit, Keys, Users
 from hibari.access.oidc import Tokens
 from hibari.config import Settings
-from hibari.provenance.ledger import Reviews
 from hibari.provenance.places import ledger_url
 from hibari.serve.api.cost import Pace
 from hibari.serve.api.gates import Gates
@@ -43,7 +42,6 @@ class Service:
     keys: Keys
     tokens: Tokens | None
     audit: Audit
-    reviews: Reviews
     webhooks: Webhooks
     outbox: Outbox
     sweeper: Sweeper
@@ -78,7 +76,6 @@ class Service:
             keys=Keys(store),
             tokens=tokens,
             audit=Audit(store),
-            reviews=Reviews(store),
             webhooks=webhooks,
             outbox=Outbox(webhooks),
             sweeper=Sweeper(store, queue, blobs, webhooks),
