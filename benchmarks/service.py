@@ -13,6 +13,7 @@ import asyncio
 import json
 import os
 import re
+import socket
 import statistics
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from typing import Any
 
 import accounts
 import httpx
-from kills import FRAMES, PROMPT, STEPS, Plan, Run, free_port
+from kills import FRAMES, PROMPT, START_S, STEPS, Plan, Run, free_port
 
 CONNECTIONS = 8
 WORK_S, LOOK_S = 120.0, 0.005
@@ -43,6 +44,19 @@ def bare(port: int, answer: str) -> None:
         return document  # type: ignore[no-any-return]
 
     uvicorn.run(app, port=port, log_level="warning", access_log=False)
+
+
+def there(port: int) -> None:
+    """Wait until a server listens."""
+    deadline = time.monotonic() + START_S
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionRefusedError:
+            assert time.monotonic() < deadline, "the bare application does not come up"
+            time.sleep(0.1)
+        else:
+            return
 
 
 async def load(port: int, path: str, key: str, seconds: float) -> list[float]:
@@ -111,7 +125,7 @@ def measure(run: Run, runs: int, seconds: float) -> tuple[list[list[Any]], dict[
         command = [sys.executable, __file__, "--bare", str(port), json.dumps(video)]
         with subprocess.Popen(command) as peer:
             try:
-                time.sleep(5)
+                there(port)
                 pin(api, min(cores))
                 pin(peer.pid, min(cores))
                 os.sched_setaffinity(0, {max(cores)})
