@@ -40,6 +40,8 @@ _HEADERS = [
 ]
 _NO_STORE = (b"cache-control", b"no-store")
 _AGAIN_S = 5.0
+# A proxy may have believed the other one: what follows on this connection is nobody's request (RFC 9112, section 6.1).
+_TWO_LENGTHS = {b"content-length", b"transfer-encoding"}
 
 
 async def _kept_up(run: Callable[[asyncio.Event], Awaitable[None]], stop: asyncio.Event) -> None:
@@ -124,6 +126,8 @@ class Outermost:
                 headers = [*message["headers"], (b"x-request-id", id.encode()), *_HEADERS]
                 if not any(name == b"cache-control" for name, _ in headers):
                     headers.append(_NO_STORE)
+                if {name for name, _ in scope["headers"]} >= _TWO_LENGTHS:
+                    headers.append((b"connection", b"close"))
                 message = {**message, "headers": headers}
                 self._count(scope, status, time.perf_counter() - started)
             await send(message)
