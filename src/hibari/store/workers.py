@@ -1,4 +1,4 @@
-"""The workers that are there, as they say themselves every few seconds. Leases are the queue's, and do not rest on it."""
+"""The workers that are there, as they say themselves every few seconds. Leases are the queue's, and know none of it."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
