@@ -11,6 +11,7 @@ from typing import Any
 from hibari.catalog import card as cards
 from hibari.catalog import world as worlds
 from hibari.errors import BadWeights
+from hibari.media.files import file_sha256
 from hibari.shapes import Strides
 
 PARTS = {  # what must be there, and the classes of it that Hibari runs
@@ -168,6 +169,5 @@ def _flow_shift(scheduler: dict[str, Any]) -> float:
 def _digest(files: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for path in files:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        digest.update(bytes.fromhex(file_sha256(path)))
     return digest.hexdigest()

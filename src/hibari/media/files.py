@@ -1,6 +1,7 @@
 """Files that appear whole or not at all: written beside their place, then renamed into it."""
 
 import errno
+import hashlib
 import os
 import secrets
 import time
@@ -13,6 +14,12 @@ from hibari.errors import OutputError
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 MIN_FREE_BYTES = 2 << 20  # a few seconds of video; less than this and there is no use in starting
 ABANDONED_S = 24 * 3600  # after which a file that nobody finished is taken for a dead process's
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal; raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_writable(target: Path) -> None:

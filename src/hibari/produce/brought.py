@@ -4,7 +4,6 @@ What is remembered of a file is its digest, what the upload screen is to see of 
 frames are read again where they are wanted, for a clip may be too long to hold.
 """
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from hibari.errors import BadMedia
 from hibari.generate.sources import MAX_CLIP_S, ClipShape
 from hibari.media.child import Limits
+from hibari.media.files import file_sha256
 from hibari.media.sniff import sniff
 
 if TYPE_CHECKING:
@@ -162,8 +162,7 @@ def thumbnail(frame: "Frame") -> "Frame":
 def sha256_of(path: Path, option: Option) -> str:
     """The digest of a file that was brought; raises BadMedia where it is gone."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError as error:
         raise BadMedia(
             f"{path} cannot be read any more ({error.strerror}).", option=option, hint="Keep it until the file is made."

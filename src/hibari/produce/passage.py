@@ -3,7 +3,6 @@
 What says no, or cannot run, raises Refused; what is held for review goes to the data folder and not to its person.
 """
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hibari.errors import Held, InvalidRequest, Refused
 from hibari.generate.plan import Plan
-from hibari.media.files import placing
+from hibari.media.files import file_sha256, placing
 from hibari.media.suffixes import format_of
 from hibari.produce.attested import KEPT_A_SECOND, Attested, Statement
 from hibari.produce.brought import thumbnail
@@ -319,7 +318,7 @@ class Passage:
             weights_sha256=job.model.weights_sha256,
             making=making,
             delivery=Delivery(
-                file_sha256=_sha256(file),
+                file_sha256=file_sha256(file),
                 file_bytes=file.stat().st_size,
                 mime=format_of(job.target).mime,
                 width=plan.delivered.width,
@@ -364,8 +363,3 @@ def _together(held: list[Verdict]) -> Verdict:
     categories = {name: score for verdict in reversed(held) for name, score in verdict.categories.items()}
     reason, advice = (" ".join(getattr(verdict, part) for verdict in held) for part in ("reason", "advice"))
     return replace(held[0], categories=categories, reason=reason, advice=advice)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

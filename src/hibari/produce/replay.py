@@ -1,11 +1,10 @@
 """A recorded generation made again, and whether it came out the same."""
 
-import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from hibari.errors import InvalidRequest
+from hibari.media.files import file_sha256
 from hibari.produce.record import Record
 from hibari.provenance.ids import GenerationId
 from hibari.provenance.ledger import Entry, Making
@@ -69,12 +68,7 @@ def asked_again(
     if len(request.sources) != len(sources_sha256):
         raise InvalidRequest(f"the files that {id} started from are not on record any more.", option="id")
     for path, digest in zip(request.sources, sources_sha256, strict=True):
-        if not path.is_file() or _sha256(path) != digest:
+        if not path.is_file() or file_sha256(path) != digest:
             named = "start image" if path == request.image else "clip" if path == request.video else "reference"
             raise InvalidRequest(f"the {named} of {id} is gone or another: {path}.", option="id")
     return request
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

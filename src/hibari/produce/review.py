@@ -5,7 +5,6 @@ together or not at all. A held file that is allowed is handed over byte for byte
 that is refused is deleted after it. Whatever stops between two of these steps, nothing leaves undecided or is lost.
 """
 
-import hashlib
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from hibari.access import Actor, Decision, Resource
 from hibari.access.audit import append
 from hibari.config import Settings, operator
 from hibari.errors import InvalidRequest, OutputError, Refused
-from hibari.media.files import beside, check_writable
+from hibari.media.files import beside, check_writable, file_sha256
 from hibari.media.suffixes import format_of
 from hibari.produce.passage import Allowance
 from hibari.produce.progress import OnProgress
@@ -230,8 +229,7 @@ def _copy(held: Path, partial: Path, sha256: str) -> None:
         raise OutputError(
             f"{held} is gone, so there is nothing to hand over.", option="id", hint="Refuse it, and have it made anew."
         ) from error
-    with partial.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-            raise OutputError(
-                f"{held} is not the file that was signed.", option="id", hint="Refuse it, and have it made anew."
-            )
+    if file_sha256(partial) != sha256:
+        raise OutputError(
+            f"{held} is not the file that was signed.", option="id", hint="Refuse it, and have it made anew."
+        )

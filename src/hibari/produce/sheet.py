@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hibari import catalog
 from hibari.config import Settings
 from hibari.errors import InvalidRequest
-from hibari.media.files import check_writable
+from hibari.media.files import check_writable, file_sha256
 from hibari.media.suffixes import format_of
 from hibari.produce.job import Job
 from hibari.produce.passage import Passage, Shelf
@@ -132,8 +132,7 @@ def _delivered(hibari: Hibari, component: Record) -> Entry:
     if entry is None or entry.state != "delivered":
         raise InvalidRequest(f"{component.id} was not delivered here, so no sheet can show it.", option="components")
     try:
-        with component.path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = file_sha256(component.path)
     except OSError as error:
         raise InvalidRequest(
             f"{component.path} cannot be read ({error.strerror}).", option="components", hint="Keep it until the end."

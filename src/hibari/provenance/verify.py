@@ -5,7 +5,6 @@ cut or stripped, or in one screenshot of it. Fingerprint: what it looks like, wh
 credentials are read in child processes with limits; no keys, certificates or records are made.
 """
 
-import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from hibari.config import Settings
 from hibari.errors import BadMedia
 from hibari.media.child import Limits
 from hibari.media.decode import MediaInfo, reading
+from hibari.media.files import file_sha256
 from hibari.media.sniff import sniff
 from hibari.provenance.answer import Answer, Look, Technique
 from hibari.provenance.credentials.anchors import Anchors
@@ -249,5 +249,4 @@ def _is_delivery(path: Path, entry: Entry) -> bool:
     """Whether a file is, byte for byte, the one that was recorded."""
     if path.stat().st_size != entry.delivery.file_bytes:
         return False
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == entry.delivery.file_sha256
+    return file_sha256(path) == entry.delivery.file_sha256
