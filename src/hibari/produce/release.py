@@ -4,11 +4,11 @@ The file leaves as it was signed; it only has to be the one that is recorded. It
 leaves of a clip that waits. Who may decide is `review`'s to say; what was decided is read from the records.
 """
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from hibari.errors import InvalidRequest, OutputError
+from hibari.media.files import file_sha256
 from hibari.produce.record import Record
 from hibari.produce.replay import COMPONENTS
 from hibari.produce.road import Hibari
@@ -36,9 +36,8 @@ def release_clip(hibari: Hibari, item: HeldItem, request: GenerationRequest, pat
     entry = hibari.door.ledger.find(id)
     if entry is None or entry.state != "delivered" or item.state != "allowed":
         raise InvalidRequest(f"{id} was not let through.", option="id")
-    with path.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != entry.delivery.file_sha256:
-            raise OutputError(f"the file of {id} is not the one that was signed.", option="id")
+    if file_sha256(path) != entry.delivery.file_sha256:
+        raise OutputError(f"the file of {id} is not the one that was signed.", option="id")
     job = hibari.prepare(request, path)
     if (job.model.name, job.model.revision) != (entry.model, entry.revision):
         return ReleasedClip(id=id, record=None)
