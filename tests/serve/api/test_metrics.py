@@ -128,7 +128,8 @@ def test_workers_and_their_memory_until_they_are_seen_no_more(opened: Api) -> No
 
 def test_the_apis_own_memory(opened: Api) -> None:
     found = numbers(opened)
-    assert 10e6 < found["hibari_api_memory_bytes"] <= found["hibari_api_memory_peak_bytes"]
+    # The kernel counts the two apart, and a little late.
+    assert 10e6 < found["hibari_api_memory_bytes"] <= 1.02 * found["hibari_api_memory_peak_bytes"]
 
 
 def test_not_ready_without_the_database_and_alive_all_the_same(opened: Api) -> None:
