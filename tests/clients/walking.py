@@ -15,7 +15,7 @@ from hibari.store.webhooks import Webhooks
 from whole_service import WholeService
 
 HERE = Path(__file__).parent
-LONGEST_S = 300.0
+LONGEST_S = 900.0
 Seen = dict[str, Any]
 
 

@@ -37,8 +37,8 @@ def _or_null(schema: Schema) -> Schema:
 
 
 PROMPT: Schema = {
-    "prompt": TEXT,
-    "model": {"type": "string", "minLength": 1, "maxLength": 200},
+    "prompt": TEXT | {"examples": ["a panda bounces on a green meadow"]},
+    "model": {"type": "string", "minLength": 1, "maxLength": 200, "examples": ["sora-2"]},
     "user": {"type": "string"},
     "safety_identifier": {"type": "string"},
 }
