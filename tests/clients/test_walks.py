@@ -1,4 +1,4 @@
-"""The real `openai` clients walk through the whole API of the real service. A minute of two cores; --slow 2 minutes more.
+"""The real `openai` clients walk through the whole API of the real service. A minute on two cores; --slow 2 more.
 
 One service for all, and a user for each client. A walk makes seven videos and a picture with the built-in model, at one
 step and five frames.
