@@ -103,7 +103,8 @@ class ReviewDesk:
                 raise InvalidRequest(f"{id} goes back to {item.video}, and into no other file.", option="output")
             return Released(item=self._reviews.decide(id, ruling, self._noting(item, "allowed")), path=None)
         if item.file is not None:
-            return self._hand_over(item, ruling, output)
+            with self.files.taken(item.file) as is_there:
+                return self._hand_over(self.find(id), ruling, output, is_there=is_there)
         self._must_wait(item)
         with self._store.writing() as connection:  # before it is made, since nothing is to be done unrecorded
             self._noting(item, "allowed")(connection)
@@ -152,11 +153,11 @@ class ReviewDesk:
         if item.state != "waiting":
             raise self._reviews.undecidable(item.id)
 
-    def _hand_over(self, item: HeldItem, ruling: Ruling, output: Path | None) -> Released:
+    def _hand_over(self, item: HeldItem, ruling: Ruling, output: Path | None, *, is_there: bool) -> Released:
         """Copy the held file to its place, byte for byte, and decide before the copy appears there."""
         assert item.file is not None
         held = self.files.place(item.file)
-        if item.state != "allowed" or not held.exists():
+        if item.state != "allowed" or not is_there:
             self._must_wait(item)
         entry = self._ledger.find(item.id)
         assert entry is not None, "a held file is recorded"

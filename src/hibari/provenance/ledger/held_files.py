@@ -4,7 +4,9 @@ A file comes here as the last step of its record, and what is recorded decides w
 decision and its file is made good by the next one who looks. What a crash left without a record goes after a day.
 """
 
-from collections.abc import Iterable
+import fcntl
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -27,6 +29,21 @@ class HeldFiles:
         if len(parts) != 2 or parts[0] != HELD or parts[1].startswith("."):
             raise StoreError(f"{file!r} is no held file.", hint="The database was changed by something else.")
         return self.home / HELD / parts[1]
+
+    @contextmanager
+    def taken(self, file: str) -> Iterator[bool]:
+        """One process at a time has the held file of an item; whether it is there. Raises OutputError, StoreError."""
+        path = self.place(file)
+        try:
+            held = path.open("rb")
+        except FileNotFoundError:
+            yield False
+            return
+        except OSError as error:
+            raise OutputError(f"{path} cannot be read ({error.strerror}).", option="home") from error
+        with held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            yield path.exists()  # whoever had it before may have handed it over
 
     def remove(self, files: Iterable[str]) -> int:
         """Delete the files of erased or refused items; returns how many were there. Raises OutputError, StoreError."""
