@@ -27,6 +27,7 @@ FOREIGN = {"cv2", "imageio", "matplotlib", "moviepy", "skimage", "torchvision"} 
 ALLOWED = {
     "media/encode.py": ({"av.open", "add_stream", "mux", "save"}, "the encoders themselves"),
     "produce/road.py": ({"write_video", "write_still"}, "the one road: what it writes is marked, and signed after"),
+    "produce/previews.py": ({"write_still"}, "screened, labelled and marked there, and gone with its job"),
     "worlds/sheet.py": ({"save"}, "rendered worlds, in which no generator has a part"),
     "worlds/pack.py": ({"save"}, "the sprites of a pack, as strips"),
     "safety/frames.py": ({"save"}, "into memory, as the frame model wants its pictures prepared"),

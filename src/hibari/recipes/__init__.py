@@ -27,4 +27,4 @@ def run(name: str, assignments: Sequence[str] = (), home: Path | None = None) ->
     from hibari.recipes import mini
 
     recipe = override(mini.MINI if name == "mini" else mini.MINI_GPU, assignments)
-    return mini.run(recipe, Path(recipe.out) if recipe.out else (home or Path()) / "runs" / name)
+    return mini.run(recipe, Path(recipe.out) if recipe.out else (home or Path()) / "runs" / name, home)

@@ -119,8 +119,11 @@ MINI_WORLD = replace(
 )  # fmt: skip
 
 
-def run(recipe: MiniRecipe, out: Path) -> Path:
-    """Run the recipe's stages in the folder `out`; returns the folder of finished weights, `out/weights`."""
+def run(recipe: MiniRecipe, out: Path, home: Path | None = None) -> Path:
+    """Run the recipe's stages in the folder `out`; returns the folder of finished weights, `out/weights`.
+
+    `home` is the data folder that samples are recorded in; None: the user's own.
+    """
     device = torch.device(recipe.device)
     if unknown := sorted(set(recipe.stages) - {"vae", "cache", "dit", "export"}):
         raise TrainingError(f"unknown stage {unknown[0]!r}.", hint="Stages are vae, cache, dit, export.")
@@ -137,7 +140,7 @@ def run(recipe: MiniRecipe, out: Path) -> Path:
         elif stage == "cache":
             _cache_stage(out, recipe, text, device)
         elif stage == "dit":
-            _dit_stage(out, recipe, text, base)
+            _dit_stage(out, recipe, text, base, home)
         else:
             export(out, base)
     return out / "weights"
@@ -250,7 +253,7 @@ def _cache_stage(out: Path, recipe: MiniRecipe, text: MiniLMTextEncoder, device:
     build_cache(out / "cache", recipe.cache, make_sampler, models, recipe.workers)
 
 
-def _dit_stage(out: Path, recipe: MiniRecipe, text: MiniLMTextEncoder, base: Path) -> None:
+def _dit_stage(out: Path, recipe: MiniRecipe, text: MiniLMTextEncoder, base: Path, home: Path | None) -> None:
     done, device = out / "dit" / "weights", torch.device(recipe.device)
     if done.exists():
         return
@@ -261,7 +264,7 @@ def _dit_stage(out: Path, recipe: MiniRecipe, text: MiniLMTextEncoder, base: Pat
     if recipe.samples:
         folder = weights_folder(out / "samples" / "weights", base, out / "vae" / "weights")
         write_cards(folder, "training")
-        sample = sampler(out / "samples", folder, recipe.samples, device)
+        sample = sampler(out / "samples", folder, recipe.samples, device, home)
     parts, unseen = load_parts(out / "cache"), load_parts(out / "unseen")
     empty: Tensor = text.encode([""])[0]
     dit = train_dit(out / "dit", recipe.dit, parts, unseen, empty, device, sample, start)

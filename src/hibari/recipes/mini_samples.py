@@ -24,10 +24,12 @@ def weights_folder(folder: Path, base: Path, vae: Path) -> Path:
     return folder
 
 
-def sampler(out: Path, folder: Path, prompts: Sequence[str], device: torch.device) -> Callable[[WanDiT, int], None]:
+def sampler(
+    out: Path, folder: Path, prompts: Sequence[str], device: torch.device, home: Path | None
+) -> Callable[[WanDiT, int], None]:
     """A function that writes `out/STEP-N.mp4` for each prompt, seed 0, with the weights that the model has then.
 
-    folder: a weights folder with its card; its transformer is written anew each time.
+    folder: a weights folder with its card; its transformer is written anew each time. home: whose ledger has them.
     """
 
     def sample(model: WanDiT, step: int) -> None:
@@ -36,7 +38,7 @@ def sampler(out: Path, folder: Path, prompts: Sequence[str], device: torch.devic
         from hibari.request import GenerationRequest
 
         save_dit(model, folder / "transformer", torch.bfloat16)
-        hibari = Hibari(model=str(folder), device=str(device))
+        hibari = Hibari(model=str(folder), device=str(device), home=home)
         for number, prompt in enumerate(prompts):
             request = GenerationRequest(prompt=prompt, seconds=1.5, seed=0)
             hibari.generate(request, output=out / f"{step:06d}-{number}.mp4")

@@ -20,7 +20,7 @@ from ledger_entries import digest, entry, frame_hash, held_item
 ANNS = {"prompt": "a lark of ann climbs", "file name": "anns garden.png", "consent": '"by": "ann"', "held": "of ann is"}
 ELSEWHERE = {"user_name", "generation_id", "position"}  # columns that an export does not repeat in each part
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
-ONLY_INSIDE = {"fingerprint_state"}
+ONLY_INSIDE = {"fingerprint_state", "house_secrets", "refusals", "workers"}
 
 
 @pytest.fixture
