@@ -339,7 +339,8 @@ def test_content(shared: Api) -> None:
     same = shared.get(path, headers={"if-none-match": whole.headers["etag"]})
     assert (same.status_code, same.content) == (304, b"")
     fault(shared.get(f"{path}?variant=thumbnail"), 404, "not_found", "variant")
-    fault(shared.get(f"{path}?variant=preview"), 400, "invalid_value", "variant")
+    fault(shared.get(f"{path}?variant=preview"), 404, "not_found", "variant")
+    fault(shared.get(f"{path}?variant=audio"), 400, "invalid_value", "variant")
     assert shared.get(f"/v1/videos/{made['id']}").json()["progress"] == 100
 
 
