@@ -3,10 +3,13 @@
 A record and its JSON alone. Files are named as blobs, never as paths; the worker brings them to its own disk.
 """
 
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, Self
+from dataclasses import MISSING, asdict, dataclass, fields
+from typing import Any, Literal, Self, TypeVar
+
+from hibari.errors import InvalidRequest
 
 Verb = Literal["create", "remix", "edit", "extend", "image"]
+_Kind = TypeVar("_Kind")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,13 +77,20 @@ class Asked:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """The record in a row; a row with unknown fields is another release's, and asserts."""
-        assert values.keys() == {field.name for field in fields(cls)}, sorted(values)
-        source = values["source"]
-        return cls(
-            **values
-            | {
-                "source": Source(**source) if source is not None else None,
-                "characters": tuple(CharacterUse(**one) for one in values["characters"]),
-            }
+        """The record in a row; what an older release did not write yet takes its default. Raises InvalidRequest."""
+        source = values.get("source")
+        characters = tuple(_read(CharacterUse, one) for one in values.get("characters", ()))
+        read = {"source": _read(Source, source) if source is not None else None, "characters": characters}
+        return _read(cls, values | read)
+
+
+def _read(kind: type[_Kind], values: dict[str, Any]) -> _Kind:
+    """A record of its fields' values; raises InvalidRequest for unknown ones, and for missing ones without default."""
+    known = {field.name: field.default is MISSING for field in fields(kind)}  # type: ignore[arg-type]
+    strange = values.keys() - known
+    if strange or (strange := {name for name, is_needed in known.items() if is_needed and name not in values}):
+        raise InvalidRequest(
+            f"This video was asked for in another version of the service ({', '.join(sorted(strange))}).",
+            hint="Ask for it again.",
         )
+    return kind(**values)

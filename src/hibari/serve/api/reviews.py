@@ -19,7 +19,7 @@ from hibari.provenance.ledger import HeldItem, Reviews, Ruling
 from hibari.provenance.ledger.reviews import Decision as Word
 from hibari.serve.api.call import Call, denied
 from hibari.serve.api.content import file_response
-from hibari.serve.api.errors import ApiError, invalid, not_found
+from hibari.serve.api.errors import LOG, ApiError, invalid, not_found
 from hibari.serve.api.uploads import CLIPS, PICTURES
 from hibari.serve.api.wire import page, unix
 from hibari.serve.asked import Asked
@@ -108,21 +108,29 @@ async def _item(call: Call, text: str, param: str) -> HeldItem:
 
 
 async def _files(call: Call, item: HeldItem) -> dict[str, str]:
-    """The blobs that a reviewer looks at before a decision, by what each is; none once it is made."""
+    """The blobs that a reviewer looks at before a decision, by what each is; none once it is made.
+
+    Of what another version of the service asked for there is the held clip alone.
+    """
     assert item.video is not None
     job = await to_thread.run_sync(call.service.queue.find, item.video)
     if item.state != "waiting" or job is None or job.generation_id != item.id.value:
         return {}
-    asked = Asked.from_dict(job.request)
-    character = asked.characters[0].file if asked.characters else None
-    source = asked.source.video if asked.source is not None else None
-    named = {HELD_FILE: job.files.get(HELD_FILE), "input": asked.input, "source": source, "character": character}
+    named = {HELD_FILE: job.files.get(HELD_FILE)}
+    try:
+        asked = Asked.from_dict(job.request)
+    except InvalidRequest as error:
+        LOG.warning("%s shows no inputs: %s", item.id, error)
+    else:
+        character = asked.characters[0].file if asked.characters else None
+        source = asked.source.video if asked.source is not None else None
+        named |= {"input": asked.input, "source": source, "character": character}
     return {name: blob for name, blob in named.items() if blob is not None}
 
 
 def _shown(item: HeldItem) -> dict[str, Any]:
-    """An item as the API shows it. Where files lay on a worker is nobody's to see."""
-    asked = item.request
+    """An item as the API shows it, null where an older release wrote nothing. Where files lay is nobody's to see."""
+    asked = item.request.get
     return {
         "id": str(item.id),
         "object": "review",
@@ -133,12 +141,12 @@ def _shown(item: HeldItem) -> dict[str, Any]:
         "stage": item.stage,
         "reason": item.reason,
         "categories": {name: round(score, 4) for name, score in item.categories.items()},
-        "prompt": asked["prompt"],
-        "negative_prompt": asked["negative"] or None,
-        "model": asked["model"],
-        "size": asked["size"],
-        "seconds": asked["seconds"],
-        "consent": asked["consent"],
+        "prompt": asked("prompt"),
+        "negative_prompt": asked("negative") or None,
+        "model": asked("model"),
+        "size": asked("size"),
+        "seconds": asked("seconds"),
+        "consent": asked("consent"),
         "decided_at": unix(item.decided_at),
         "decided_by": item.reviewer,
         "decision_reason": item.decision_reason,

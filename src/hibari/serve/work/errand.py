@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Event
 
 from hibari.config import ServiceSettings
-from hibari.errors import HibariError, StoreError
+from hibari.errors import HibariError, InvalidRequest, StoreError
 from hibari.serve.asked import Asked
 from hibari.serve.files import PREVIEW, blob_of
 from hibari.serve.journal import about_job
@@ -101,9 +101,9 @@ class Errand:
         """What the maker is told, once the blobs that it needs are here; None where they are not to be had."""
         try:
             asked = Asked.from_dict(self.job.request)
-        except (AssertionError, KeyError, TypeError, ValueError):
-            _LOG.exception("%s is not understood", self.job.id)
-            message = "This video was asked for in another version of the service. Ask for it again."
+        except InvalidRequest as error:
+            _LOG.warning("%s is not understood: %s", self.job.id, error)
+            message = str(error)  # the name goes with the block
             self._insist(lambda: self.queue.fail(self.job, "server_error", message))
             return None
         inputs: dict[str, str] = {}
