@@ -1,6 +1,7 @@
 """Backup and restore: a service that goes on meanwhile, and what was made before is served and proven after. 10 s."""
 
 import asyncio
+import resource
 import shutil
 import stat
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import pytest
 from databases import new_database, postgres
 from hibari.access import Audit, Keys, Users
 from hibari.config import Settings
-from hibari.errors import InvalidRequest, StoreError, WrongSecrets
+from hibari.errors import InvalidRequest, OutputError, StoreError, WrongSecrets
 from hibari.provenance.house import house_of
 from hibari.provenance.places import CREDENTIALS, KEYS, ledger_url
 from hibari.provenance.verify import Verifier
@@ -135,6 +136,39 @@ def test_nothing_is_written_over(house: House, tmp_path: Path) -> None:
         restore(Settings(home=tmp_path / "new"), tmp_path / "backup")
     with pytest.raises(StoreError):
         back_up(Settings(home=tmp_path / "none"), tmp_path / "other")
+
+
+def test_a_restore_that_the_disk_has_no_room_for_leaves_nothing_and_can_be_done_again(
+    house: House, tmp_path: Path
+) -> None:
+    settings = Settings(home=house.settings.home, database=f"sqlite:///{ledger_url(house.settings)}")
+    with Store.open(ledger_url(settings)) as store:
+        job = add(Queue(store))
+        open_blobs(settings).put(f"{job.id}/video-1.mp4", house.clip)
+    made = back_up(settings, tmp_path / "backup")
+    assert made.database
+    new = Settings(home=tmp_path / "new", database=f"sqlite:///{tmp_path / 'elsewhere.db'}")
+    database = tmp_path / "elsewhere.db"
+    for most in ((tmp_path / "backup" / "database.sqlite3").stat().st_size - 1, house.clip.stat().st_size - 1, 16):
+        with little_room(most), pytest.raises((OutputError, StoreError)):
+            restore(new, tmp_path / "backup")
+        assert not database.exists() and not (new.home / KEYS).exists() and not (new.home / CREDENTIALS).exists()
+    assert restore(new, tmp_path / "backup") == made
+    assert stat.S_IMODE(database.stat().st_mode) == 0o600
+    with Store.open(database, migrate=False) as store:
+        assert Queue(store).find(job.id) is not None
+    assert open_blobs(new).size(f"{job.id}/video-1.mp4") == house.clip.stat().st_size
+
+
+@contextmanager
+def little_room(most: int) -> Iterator[None]:
+    """No file gets larger than this."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.slow

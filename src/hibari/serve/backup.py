@@ -16,10 +16,11 @@ from typing import Any
 
 from hibari.config import Settings
 from hibari.errors import InvalidRequest
-from hibari.media.files import output_error
+from hibari.media.files import beside, output_error
 from hibari.provenance.places import CREDENTIALS, HELD, KEYS, ledger_url
 from hibari.store import Store
 from hibari.store.blobs import BlobMissing, open_blobs
+from hibari.store.database import sqlite_file
 
 FILES = "files"
 _FOLDERS = (KEYS, CREDENTIALS, HELD)
@@ -67,31 +68,42 @@ def back_up(settings: Settings, folder: Path) -> Backup:
 
 
 def restore(settings: Settings, folder: Path) -> Backup:
-    """Put a backup in place, where there is nothing yet; raises InvalidRequest where there is, and OutputError.
+    """Put a backup in place, where there is nothing yet; raises InvalidRequest where there is, StoreError, OutputError.
 
-    The service starts on it as after any stop: what ran is made again, and what has expired since goes.
+    The service starts on it as after any stop: what ran is made again, and what has expired since goes. One that
+    fails can be done again: the database comes last, and what else was put in place goes, but for files of its videos.
     """
-    note, url = _read_note(folder), ledger_url(settings)
-    if note.database != isinstance(url, Path):
+    note, database = _read_note(folder), sqlite_file(ledger_url(settings))
+    if note.database != (database is not None):
         raise InvalidRequest(
             "The backup has no database in it." if not note.database else "The backup's database is SQLite.",
             option="database",
             hint="Set HIBARI_DATABASE as it was when the backup was made; pg_restore brings back a Postgres database.",
         )
     home = settings.ensure_home()
-    for each in (*(home / name for name in _FOLDERS), *([url] if isinstance(url, Path) else [])):
+    for each in (*(home / name for name in _FOLDERS), *([database] if database is not None else [])):
         if each.exists():
             raise InvalidRequest(f"{each} is there already.", option="home", hint="Name a new data folder.")
-    if isinstance(url, Path):
-        shutil.copyfile(folder / _DATABASE, url)
-        url.chmod(0o600)
+    try:
+        _put_back(settings, folder, database)
+    except BaseException:
+        for name in _FOLDERS:
+            shutil.rmtree(home / name, ignore_errors=True)
+        raise
+    return note
+
+
+def _put_back(settings: Settings, folder: Path, database: Path | None) -> None:
+    """Secrets, what is held and files, and then the database, whole or not at all."""
     for name in _FOLDERS:
         if (folder / name).is_dir():
-            _copy_tree(folder / name, home / name)
+            _copy_tree(folder / name, settings.home / name)
     blobs = open_blobs(settings)
     for path in sorted((folder / FILES).glob("*/*")):
         blobs.put(f"{path.parent.name}/{path.name}", path)
-    return note
+    if database is not None:
+        with beside(database, private=True) as unfinished:
+            shutil.copyfile(folder / _DATABASE, unfinished)
 
 
 def _copy_files(settings: Settings, folder: Path) -> int:

@@ -113,6 +113,12 @@ class Store:
                 schema.migrate(connection, self.name)
 
 
+def sqlite_file(url: str | Path) -> Path | None:
+    """The file of a SQLite database; None where it is Postgres. Raises InvalidRequest for a URL of neither kind."""
+    address = _address(url)
+    return Path(address.database or "") if address.drivername == "sqlite" else None
+
+
 def _address(url: str | Path) -> URL:
     """The database that is meant; raises InvalidRequest."""
     if isinstance(url, Path):
