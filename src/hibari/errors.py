@@ -67,7 +67,11 @@ class TrainingError(HibariError):
 
 
 class Refused(HibariError):
-    """A safety or provenance part said no, or could not run."""
+    """A safety or provenance part said no, or could not run; `category` is the policy's that said no, or else ""."""
+
+    def __init__(self, message: str, *, option: str = "", hint: str = "", category: str = "") -> None:
+        super().__init__(message, option=option, hint=hint)
+        self.category = category
 
 
 class WrongSecrets(Refused):
@@ -77,14 +81,17 @@ class WrongSecrets(Refused):
 class Held(HibariError):
     """A request was put into the review queue, for a `reason`; `waits_as` is the number of the id that it waits under.
 
-    `advice` is what the person can change instead of waiting.
+    `advice` is what the person can change instead of waiting; `category` is the policy's that holds it.
     """
 
-    def __init__(self, message: str, *, waits_as: int, reason: str, advice: str, option: str, hint: str) -> None:
+    def __init__(
+        self, message: str, *, waits_as: int, reason: str, advice: str, category: str, option: str, hint: str
+    ) -> None:
         super().__init__(message, option=option, hint=hint)
         self.waits_as = waits_as
         self.reason = reason
         self.advice = advice
+        self.category = category
 
 
 class Cancelled(HibariError):

@@ -47,6 +47,8 @@ def test_actions_reasons_and_advice() -> None:
     assert both.as_dict()["findings"][0]["score"] == 0.95
     assert policy.decide("prompt", [finding("sexual_content", 0.4)], "teen").action == "hold"
     assert strictest([held, both]) is both
+    assert (held.category, both.category) == ("hate", "violent_crimes")
+    assert policy.decide("prompt", []).category == ""
 
 
 def test_sexual_content_with_minors_overrules_every_other_reason() -> None:

@@ -232,7 +232,7 @@ class Passage:
         self.screenings.append(_screening(stage, verdict))
         if verdict.action == "refuse":
             self.door.ledger.record_refusal(self.id, self.user, self.started, self.screenings, self._ruling)
-            raise Refused(verdict.reason, option=option, hint=verdict.advice)
+            raise Refused(verdict.reason, option=option, hint=verdict.advice, category=verdict.category)
 
     def _queue(self, stage: str, option: str, verdict: Verdict) -> None:
         """Put a request into the review queue and say so; raises Held."""
@@ -245,6 +245,7 @@ class Passage:
             waits_as=self.id.value,
             reason=verdict.reason,
             advice=verdict.advice,
+            category=verdict.category,
             option=option,
             hint=f"{verdict.advice} Or let a reviewer decide: `hibari review list` shows what waits.",
         )

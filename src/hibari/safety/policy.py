@@ -36,13 +36,17 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What a screen says: the action, all scores, why, and what the person can change. Findings are for reviewers."""
+    """What a screen says: the action, all scores, why, and what the person can change. Findings are for reviewers.
+
+    `category` is the one that led to the action first of all; "" where nothing was found.
+    """
 
     action: Action
     categories: dict[str, float]
     reason: str
     advice: str
     findings: tuple[Finding, ...] = ()
+    category: str = ""
 
     @property
     def allowed(self) -> bool:
@@ -157,6 +161,7 @@ def verdict_of(actions: Mapping[str, Action], scores: Mapping[str, float], findi
         reason=f"{verb} for {titles(guilty)}: {'; '.join(whys)}.",
         advice=" ".join(CATEGORIES[name].advice for name in guilty),
         findings=ordered,
+        category=guilty[0],
     )
 
 

@@ -148,10 +148,10 @@ class Queue:
             }
             return self._end(connection, job, values, now)
 
-    def fail(self, job: Job, code: str, message: str) -> bool:
-        """End a job badly, with what its user is told; False: it was lost or deleted."""
+    def fail(self, job: Job, code: str, message: str, *, reason: str = "") -> bool:
+        """End a job badly, with what its user is told; False: lost or deleted. Counted as its `reason`, or else `code`."""
         with self._store.writing() as connection:
-            return self._fail(connection, job, code, message, self._clock(connection))
+            return self._fail(connection, job, code, message, self._clock(connection), reason=reason)
 
     def hold(
         self,
@@ -262,7 +262,9 @@ class Queue:
             holds.withdraw_strays(connection, self._clock(connection))
             return holds.take_blobs(connection)
 
-    def _fail(self, connection: Connection, job: Job, code: str, message: str, now: datetime, **more: Any) -> bool:
+    def _fail(
+        self, connection: Connection, job: Job, code: str, message: str, now: datetime, *, reason: str = "", **more: Any
+    ) -> bool:
         values = {
             "status": "failed",
             "completed_at": now,
@@ -272,7 +274,7 @@ class Queue:
         }
         if not self._end(connection, job, values | more, now):
             return False
-        refusals.count(connection, code, now)
+        refusals.count(connection, reason or code, now)
         return True
 
     def _end(self, connection: Connection, job: Job, values: dict[str, Any], now: datetime) -> bool:

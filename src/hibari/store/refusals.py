@@ -9,7 +9,7 @@ from hibari.store import tables
 
 
 def count(connection: Connection, reason: str, now: datetime) -> None:
-    """Count one more of a reason, such as a policy category or an error's code."""
+    """Count one more of a reason: the policy's category that said no, or else the error's code."""
     table = tables.refusals
     insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     row = insert(table).values(day=now.astimezone(UTC).date().isoformat(), reason=reason, count=1)

@@ -88,12 +88,13 @@ def test_seconds_of_video_a_second(opened: Api) -> None:
 
 
 def test_refusals_of_jobs_are_counted_for_ever(opened: Api) -> None:
-    for code in ("moderation_blocked", "moderation_blocked", "out_of_memory"):
+    for code, category in (("moderation_blocked", "hate"), ("moderation_blocked", ""), ("out_of_memory", "")):
         video = opened.create()
-        assert opened.service.queue.fail(claimed(opened), code, "no")
+        assert opened.service.queue.fail(claimed(opened), code, "no", reason=category)
         opened.service.queue.remove(video["id"])
     found = numbers(opened)
-    assert found['hibari_refusals_total{reason="moderation_blocked"}'] == 2
+    assert found['hibari_refusals_total{reason="hate"}'] == 1
+    assert found['hibari_refusals_total{reason="moderation_blocked"}'] == 1
     assert found['hibari_refusals_total{reason="out_of_memory"}'] == 1
 
 

@@ -29,6 +29,7 @@ MESSAGES: list[Order | Answer] = [
     Step(job="video_1", stage="denoise", done=1, total=4),
     Made(job="video_1", generation_id=2**48 - 1, files={"video": "video.mp4"}),
     Failed(job="video_1", code="invalid_value", message="größer"),
+    Failed(job="video_1", code="moderation_blocked", message="no", category="sexual_content"),
     Stopped(job="video_1"),
 ]
 

@@ -25,7 +25,7 @@ from hibari.serve.files import blob_of
 from hibari.serve.work.errand import Pace, percent
 from hibari.serve.work.protocol import Step
 from hibari.serve.work.worker import FOLDER, work
-from hibari.store import Store
+from hibari.store import Store, refusals
 from hibari.store.blobs import Blobs, open_blobs
 from hibari.store.queue import Job, NewJob, Queue, Quota
 from houses import own_home
@@ -163,6 +163,8 @@ def test_what_the_screens_refuse_and_what_the_model_cannot_do(house: House) -> N
     refused = house.end_of(house.ask(prompt="a naked woman on a bed, explicit"))
     assert refused.error is not None and refused.error.code == "moderation_blocked"
     assert refused.error.message
+    with house.store.reading() as connection:
+        assert refusals.totals(connection)["sexual_content"] == 1, "counted by the category that said no"
     too_long = house.end_of(house.ask(seconds=900.0))
     assert too_long.error is not None and too_long.error.code == "invalid_value"
     assert str(house.settings.home) not in too_long.error.message

@@ -86,7 +86,7 @@ class QueueNumbers(FromStore):
             yield started
             made = _seconds_made(connection, now - LATELY) / LATELY.total_seconds()
             yield _gauge("hibari_video_seconds_per_second", "Seconds of video made a second, of ten minutes.", made)
-            refused = CounterMetricFamily("hibari_refusals", "Videos that ended as an error.", labels=["reason"])
+            refused = CounterMetricFamily("hibari_refusals", "Jobs that ended as an error.", labels=["reason"])
             for reason, count in refusals.totals(connection).items():
                 refused.add_metric([reason], count)
             yield refused

@@ -195,7 +195,7 @@ class Errand:
         elif isinstance(outcome, Waits):
             self._hold(outcome, order)
         elif isinstance(outcome, Failed):
-            self._insist(lambda: queue.fail(job, outcome.code, outcome.message))
+            self._insist(lambda: queue.fail(job, outcome.code, outcome.message, reason=outcome.category))
         elif isinstance(outcome, Died) and outcome.for_memory:
             message = "There was not enough memory for this video. Ask for a smaller size, or for fewer seconds."
             self._insist(lambda: queue.fail(job, "out_of_memory", message))

@@ -168,7 +168,7 @@ class Maker:
         except WrongSecrets:  # no fault of the request's: another worker may have the right ones
             raise
         except Refused as error:
-            return _failed(order, "moderation_blocked", str(error))
+            return _failed(order, "moderation_blocked", str(error), error.category)
         except Held as error:
             return self._waits(order, error)
         except (InvalidRequest, BadMedia, UnknownModel, MissingDependency) as error:
@@ -241,7 +241,8 @@ class Maker:
     def _waits(self, order: Make, held: Held) -> Answer:
         """That a job waits for a reviewer. A picture waits for nobody, since it is answered at once."""
         if order.asked["verb"] == "image":
-            return _failed(order, "moderation_blocked", f"{held.reason} {held.advice} A picture waits for no reviewer.")
+            message = f"{held.reason} {held.advice} A picture waits for no reviewer."
+            return _failed(order, "moderation_blocked", message, held.category)
         item = self._hibari.door.reviews.find(GenerationId(held.waits_as))
         assert item is not None, "it was put there"
         file = ""
@@ -288,9 +289,9 @@ class Maker:
         return f"There was not enough memory for this video. What may fit: {', or '.join(ways)}."
 
 
-def _failed(order: Make, code: str, message: str) -> Failed:
+def _failed(order: Make, code: str, message: str, category: str = "") -> Failed:
     # Where the files lie on this machine is not for whoever asked.
-    return Failed(job=order.job, code=code, message=message.replace(f"{order.folder}/", ""))
+    return Failed(job=order.job, code=code, message=message.replace(f"{order.folder}/", ""), category=category)
 
 
 def request_of(asked: Asked, folder: Path, inputs: dict[str, str]) -> GenerationRequest:

@@ -93,11 +93,15 @@ class Made:
 
 @dataclass(frozen=True, kw_only=True)
 class Failed:
-    """From the maker: a job cannot be, now or later, with what its user is told."""
+    """From the maker: a job cannot be, now or later, with what its user is told.
+
+    `category` is the policy's that said no, where one did; it is counted, and no user's.
+    """
 
     job: str
     code: str
     message: str
+    category: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
