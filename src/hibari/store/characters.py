@@ -3,6 +3,7 @@
 Whose they are is kept here, and what their owner may do with them is not asked here. Clips are `blobs`'.
 """
 
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from hibari.store.database import Store
 from hibari.store.queue import Clock, database_clock
 
 MOST = 100  # of one user
+CHARACTER_ID = re.compile(r"char_[0-9a-f]{24}")
 table = tables.characters
 
 

@@ -1,5 +1,6 @@
 """Characters over the API: kept with a statement, listed, used, deleted. About 5 seconds, a third the model's."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,24 @@ def test_deleting_takes_the_clip_and_says_so_to_who_would_use_it(shared: Api, cl
     fault(shared.ask("DELETE", f"{ALL}/{made['id']}"), 404, "not_found", "character_id")
     fault(shared.post("/v1/videos", json=SAID | {"characters": [made["id"]]}), 400, "not_found", "characters")
     assert ("character.delete", True) in {(one.action, one.allowed) for one in shared.service.audit.list(limit=9)}
+
+
+@pytest.mark.parametrize("id", ["\ud800", "\0", "char_x", "char_" + "0" * 24, ""])
+def test_what_is_no_id_of_ours_is_nobodys(shared: Api, id: str) -> None:
+    """Half a surrogate pair was a fault of ours, and a null byte one of Postgres'."""
+    content, kind = json.dumps(SAID | {"characters": [id]}), {"content-type": "application/json"}
+    fault(shared.post("/v1/videos", content=content, headers=kind), 400, "not_found", "characters")
+
+
+def test_no_more_ids_reach_the_database_than_a_model_takes_pictures(shared: Api) -> None:
+    ids = [f"char_{number:024x}" for number in range(70_000)]
+    fault(shared.post("/v1/videos", json=SAID | {"characters": ids}), 400, "invalid_value", "characters")
+
+
+def test_a_path_that_is_no_id_goes_into_no_table(shared: Api) -> None:
+    before = len(shared.service.audit.list(limit=1000))
+    fault(shared.get(f"{ALL}/char_%00"), 404, "not_found", "character_id")
+    assert len(shared.service.audit.list(limit=1000)) == before
 
 
 def test_one_key_makes_one_character(shared: Api, clip: bytes) -> None:

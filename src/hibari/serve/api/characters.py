@@ -3,7 +3,6 @@
 Nobody's likeness is kept on a guess: without a statement there is no character.
 """
 
-import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,9 +15,8 @@ from hibari.serve.api.call import Call
 from hibari.serve.api.errors import LOG, ApiError, invalid, not_found
 from hibari.serve.api.uploads import CLIPS, PICTURES, checked_clip
 from hibari.serve.api.wire import Fields, page, unix
-from hibari.store.characters import Character, NewCharacter, new_character_id
+from hibari.store.characters import CHARACTER_ID, Character, NewCharacter, new_character_id
 
-CHARACTER_ID = re.compile(r"char_[0-9a-f]{24}")
 MAX_NAME = 80
 
 
@@ -94,7 +92,9 @@ async def _keep(call: Call, fields: Fields) -> Character:
 async def _find(call: Call) -> Character:
     """The character of the path, where the caller may do with it what they came for; raises ApiError."""
     id = call.path("character_id")
-    found = await to_thread.run_sync(call.service.characters.find, id) if CHARACTER_ID.fullmatch(id) else None
+    if not CHARACTER_ID.fullmatch(id):  # whatever else it is goes into no table, the audit log's neither
+        raise not_found("character", "character_id")
+    found = await to_thread.run_sync(call.service.characters.find, id)
     if found is None:
         await call.absent(id, "character_id")
     await call.permit(found.user, found.id, "character_id")

@@ -14,7 +14,7 @@ from anyio import to_thread
 from hibari.access.quota import quota_of
 from hibari.fetch import fetch
 from hibari.produce import job as production
-from hibari.request import CONSENT, GenerationRequest
+from hibari.request import CONSENT, MAX_REFERENCES, GenerationRequest
 from hibari.serve.api.call import Call
 from hibari.serve.api.cost import counted_seconds, work
 from hibari.serve.api.errors import invalid, missing
@@ -23,6 +23,7 @@ from hibari.serve.api.uploads import PICTURES, Shelf, Upload, data_of
 from hibari.serve.api.wire import Fields, checked_text, seconds_text
 from hibari.serve.asked import Asked, CharacterUse, Source, Verb
 from hibari.serve.journal import request_id
+from hibari.store.characters import CHARACTER_ID
 from hibari.store.queue_rows import Job, NewJob, new_video_id
 
 SORA_SIZE, SORA_SECONDS = "720x1280", 4.0  # what the Videos API gives to who does not say, and so an alias does
@@ -110,8 +111,11 @@ async def _characters(call: Call, fields: Fields) -> tuple[CharacterUse, ...]:
     names = [id for id in ids if isinstance(id, str)]
     if len(names) != len(given):
         raise wrong
-    found = await to_thread.run_sync(call.service.characters.owned, call.actor.user, names)
-    if len(found) != len(names):
+    if len(names) > MAX_REFERENCES:
+        raise invalid("characters", f"{len(names)}, and at most {MAX_REFERENCES} are allowed.")
+    known = all(CHARACTER_ID.fullmatch(id) for id in names)  # the database is asked for ids alone
+    found = await to_thread.run_sync(call.service.characters.owned, call.actor.user, names) if known else []
+    if not known or len(found) != len(names):
         raise invalid("characters", "No character of yours has one of these ids.", "not_found")
     return tuple(CharacterUse(id=one.id, name=one.name, file=one.file, consent=one.consent["people"]) for one in found)
 
