@@ -13,7 +13,7 @@ from sqlalchemy import event, select, text
 
 from databases import KINDS, new_database, postgres
 from hibari.errors import HibariError, InvalidRequest, OutputError
-from hibari.store import Store, StoreError, schema, tables
+from hibari.store import Store, StoreError, database, schema, tables
 
 __all__ = ["postgres"]
 ROW = {
@@ -177,6 +177,19 @@ def test_a_server_that_is_not_there_keeps_its_password_to_itself() -> None:
     with pytest.raises(StoreError, match="cannot be reached") as caught:
         Store.open("postgresql://app:hidden@127.0.0.1:9/none", timeout_s=2)
     assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_a_postgres_that_says_nothing_is_no_wait_without_end(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "_STATEMENT_S", 0.2)
+    with Store.open(new_database(postgres), timeout_s=0.1) as store:
+        with pytest.raises(StoreError, match="cancelled"), store.reading() as connection:
+            connection.execute(text("SELECT pg_sleep(30)"))
+        with store.reading() as connection:
+            driver = connection.connection.driver_connection
+            assert driver is not None
+            given = driver.info.get_parameters()
+    assert given["tcp_user_timeout"] == "2000" and given["keepalives_idle"] == "2", given
 
 
 @pytest.mark.slow

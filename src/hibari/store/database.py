@@ -16,6 +16,7 @@ from hibari.store import schema
 from hibari.store.faults import translated
 
 _BEGIN = "hibari_begin"
+_STATEMENT_S = 60.0  # of Postgres at most; schema.migrate alone may take longer
 _SQLITE_WAYS = {"reading": {_BEGIN: "BEGIN"}, "writing": {_BEGIN: "BEGIN IMMEDIATE"}}
 _POSTGRES_WAYS: dict[str, dict[str, Any]] = {
     "reading": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
@@ -154,13 +155,21 @@ def _engine(address: URL, timeout_s: float) -> Engine:
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    engine = create_engine(
-        address, pool_pre_ping=True, connect_args={"connect_timeout": max(2, round(timeout_s)), "autocommit": False}
-    )
-    milliseconds = max(1, round(timeout_s * 1000))
+    milliseconds, seconds = max(1, round(timeout_s * 1000)), max(2, round(timeout_s))
+    # A server, or a network, that says nothing any more is an error after as long.
+    silence = {
+        "connect_timeout": seconds,
+        "tcp_user_timeout": 1000 * seconds,
+        "keepalives_idle": seconds,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+    }
+    engine = create_engine(address, pool_pre_ping=True, connect_args=silence | {"autocommit": False})
+    longest = max(milliseconds, round(1000 * _STATEMENT_S))
 
-    def configure(driver: Any, _: object) -> None:
+    def configure(driver: Any, _: object) -> None:  # not as options of the connection, which poolers refuse
         driver.execute(f"SET lock_timeout = {milliseconds}")
+        driver.execute(f"SET statement_timeout = {longest}")
         driver.commit()
 
     event.listen(engine, "connect", configure)

@@ -44,6 +44,7 @@ def is_current(connection: Connection, name: str) -> bool:
 def migrate(connection: Connection, name: str) -> None:
     """Run the steps that are missing, all in the transaction of `connection`; one process at a time."""
     if connection.dialect.name == "postgresql":
+        connection.execute(text("SET LOCAL statement_timeout = 0"))  # a large table takes its time
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
     if is_current(connection, name):
         return  # another process was first

@@ -1,4 +1,4 @@
-"""Progress is told at once, and then at the pulse's own pace. About 2 seconds."""
+"""Progress is told at once, and then at the pulse's own pace. About 4 seconds."""
 
 import time
 from pathlib import Path
@@ -48,3 +48,19 @@ def test_a_job_that_is_deleted_is_lost(queue: Queue) -> None:
         assert not pulse.lost.wait(0.3)
         queue.remove(job.id)
         assert pulse.lost.wait(5.0)
+
+
+def test_a_database_that_hangs_loses_the_job_at_the_end_of_its_lease(tmp_path: Path) -> None:
+    path = tmp_path / "hibari.db"
+    with Store.open(path, timeout_s=30) as store, Store.open(path) as other:
+        queue = Queue(store, lease_s=1.0)
+        add(queue)
+        pulse = Pulse(queue, taken(queue), tick_s=0.1)
+        with pulse.beating():
+            with other.writing():
+                pulse.advance(10)
+                began = time.monotonic()
+                while not pulse.is_lost():
+                    assert time.monotonic() - began < 5.0, "the thread that beats still waits for its answer"
+                    time.sleep(0.05)
+                assert time.monotonic() - began > 0.8

@@ -14,7 +14,10 @@ _LOG = logging.getLogger(__name__)
 
 
 class Pulse:
-    """One claim's heartbeat. `lost` is set when the job was deleted, or is another's by now."""
+    """One claim's heartbeat. `lost` is set when the job was deleted, or is another's by now.
+
+    The thread that beats may hang in the database, so `is_lost` looks at the lease by itself.
+    """
 
     def __init__(self, queue: Queue, job: Job, *, tick_s: float) -> None:
         self.lost = Event()
@@ -41,6 +44,12 @@ class Pulse:
         if progress > self._told and time.monotonic() - self._told_at >= self._tick_s:
             self._woken.set()
 
+    def is_lost(self) -> bool:
+        """Whether the job is gone; without a beat for a whole lease, another may have taken it."""
+        if time.monotonic() - self._kept_at > self._queue.lease_s:
+            self.lost.set()
+        return self.lost.is_set()
+
     def _beat(self) -> None:
         try:
             with about_job(self._job.id, self._job.request):
@@ -50,7 +59,7 @@ class Pulse:
                 self.lost.set()
 
     def _keep(self) -> None:
-        while not self.lost.is_set():
+        while not self.is_lost():
             self._woken.wait(self._tick_s)
             self._woken.clear()
             if self._over.is_set():
@@ -59,9 +68,6 @@ class Pulse:
                 self._look()
             except StoreError as error:
                 _LOG.warning("no beat: %s", error)
-            # Without a beat for a whole lease, another may have taken the job: the database is not there to ask.
-            if time.monotonic() - self._kept_at > self._queue.lease_s:
-                self.lost.set()
 
     def _look(self) -> None:
         """Renew the lease where that is due or there is progress to tell; else only look whether the job is there."""
