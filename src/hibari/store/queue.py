@@ -149,7 +149,7 @@ class Queue:
             return self._end(connection, job, values, now)
 
     def fail(self, job: Job, code: str, message: str, *, reason: str = "") -> bool:
-        """End a job badly, with what its user is told; False: lost or deleted. Counted as its `reason`, or else `code`."""
+        """End a job badly, with what its user is told; False: lost or deleted. Counted by `reason`, or else `code`."""
         with self._store.writing() as connection:
             return self._fail(connection, job, code, message, self._clock(connection), reason=reason)
 
