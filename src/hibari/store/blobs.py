@@ -92,6 +92,8 @@ class FolderBlobs:
             try:
                 return self._path(name).stat().st_size
             except FileNotFoundError:
+                if not self.folder.is_dir():  # a disk that is not there: nobody knows
+                    raise
                 return None
 
     def fetch(self, name: str, path: Path) -> None:

@@ -1,20 +1,20 @@
-"""One job's life at a worker: its inputs fetched, its making followed, its end written. The loop is `worker`'s."""
+"""One job's life at a worker: its inputs fetched, its making followed. The end is `delivery`'s."""
 
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
 
 from hibari.config import ServiceSettings
-from hibari.errors import HibariError, InvalidRequest, StoreError
+from hibari.errors import HibariError, InvalidRequest
 from hibari.serve.asked import Asked
 from hibari.serve.files import PREVIEW, blob_of
 from hibari.serve.journal import about_job
-from hibari.serve.work.keeping import keep
+from hibari.serve.work.delivery import Delivery
 from hibari.serve.work.protocol import Cancel, Failed, Made, Make, Shown, Step, Stopped, Waits
 from hibari.serve.work.pulse import Pulse
 from hibari.serve.work.workbench import Died, Workbench
@@ -23,6 +23,7 @@ from hibari.store.holds import HELD_FILE
 from hibari.store.queue import Job, Queue
 
 _LOG = logging.getLogger(__name__)
+DIED = "The process that made this video died, each time it was tried."
 HELD_CLIP = "video.mp4"  # a clip that was held, in the folder of the job that brings it to its video
 # Where in the hundred a stage begins and ends, by what they take on hibari-mini.
 _SHARES = {
@@ -41,8 +42,8 @@ class Pace:
 
     `idle_s` at most between two looks at an empty queue, `tick_s` between two looks at a running job. A maker that
     makes no step for `stall_s`, or for `load_s` while it loads a model, is killed; so is one that was cancelled
-    `cancel_s` ago. Asked to stop, a worker gives what it makes `farewell_s` to be finished. A database that is gone is
-    asked again after `retry_s`.
+    `cancel_s` ago. Asked to stop, a worker gives what it makes `farewell_s` to be finished. A database that
+    is gone, or a place for files, is asked again after `retry_s`, and files are waited for `files_s` in all.
     """
 
     idle_s: float = 0.5
@@ -52,6 +53,7 @@ class Pace:
     cancel_s: float = 5.0
     farewell_s: float = 10.0
     retry_s: float = 1.0
+    files_s: float = 1800.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,10 +76,22 @@ class Errand:
     keep: ServiceSettings
     stop: Event
     pulse: Pulse = field(init=False)
+    delivery: Delivery = field(init=False)
     _is_shown: bool = False
 
     def __post_init__(self) -> None:
         self.pulse = Pulse(self.queue, self.job, tick_s=self.pace.tick_s)
+        self.delivery = Delivery(
+            job=self.job,
+            queue=self.queue,
+            blobs=self.blobs,
+            folder=self.folder,
+            keep=self.keep,
+            pulse=self.pulse,
+            stop=self.stop,
+            retry_s=self.pace.retry_s,
+            files_s=self.pace.files_s,
+        )
 
     def run(self, bench: Workbench) -> bool:
         """See the job to its end here; whether the maker is still there for the next. Raises StoreError at no time."""
@@ -99,18 +113,19 @@ class Errand:
 
     def _order(self) -> Make | None:
         """What the maker is told, once the blobs that it needs are here; None where they are not to be had."""
+        delivery = self.delivery
         try:
             asked = Asked.from_dict(self.job.request)
         except InvalidRequest as error:
             _LOG.warning("%s is not understood: %s", self.job.id, error)
             message = str(error)  # the name goes with the block
-            self._insist(lambda: self.queue.fail(self.job, "server_error", message))
+            delivery.insist(lambda: self.queue.fail(self.job, "server_error", message))
             return None
         inputs: dict[str, str] = {}
         held = self.job.files.get(HELD_FILE)
         try:
             if held is not None:
-                self.blobs.fetch(held, self.folder / HELD_CLIP)
+                delivery.fetch(held, HELD_CLIP)
             asked = self._with_latents(asked, inputs)
             for blob in blobs_of(asked):
                 if blob not in inputs:
@@ -118,11 +133,10 @@ class Errand:
         except BlobMissing as error:
             _LOG.warning("%s lacks an input: %s", self.job.id, error)
             message = "The video, picture or character that this video starts from is not there any more."
-            self._insist(lambda: self.queue.fail(self.job, "invalid_value", message))
+            delivery.insist(lambda: self.queue.fail(self.job, "invalid_value", message))
             return None
         except HibariError as error:
-            _LOG.warning("%s waits for its inputs: %s", self.job.id, error)
-            self._insist(lambda: self.queue.crashed(self.job, "The files that this video starts from cannot be read."))
+            delivery.give_back(f"waits for its inputs: {error}")
             return None
         return Make(
             job=self.job.id,
@@ -148,7 +162,7 @@ class Errand:
 
     def _fetch(self, blob: str, inputs: dict[str, str]) -> None:
         name = f"in-{len(inputs)}{Path(blob).suffix}"
-        self.blobs.fetch(blob, self.folder / name)
+        self.delivery.fetch(blob, name)
         inputs[blob] = name
 
     def _follow(self, bench: Workbench) -> Outcome:
@@ -168,7 +182,7 @@ class Errand:
                 self._show(heard.name)
             if self.stop.is_set() and leaves_at is None:
                 leaves_at = now + self.pace.farewell_s
-            is_time = self.pulse.lost.is_set() or (leaves_at is not None and now > leaves_at)
+            is_time = self.pulse.is_lost() or (leaves_at is not None and now > leaves_at)
             if is_time and cancelled_at is None:
                 cancelled_at = now
                 bench.tell(Cancel(job=self.job.id))
@@ -189,88 +203,22 @@ class Errand:
 
     def _settle(self, outcome: Outcome, order: Make) -> None:
         """Write the end of the job, or give it to whoever claims it next. What was lost is not ours to end."""
-        job, queue = self.job, self.queue
+        job, queue, delivery = self.job, self.queue, self.delivery
         if isinstance(outcome, Made):
-            self._deliver(outcome)
+            delivery.deliver(outcome)
         elif isinstance(outcome, Waits):
-            self._hold(outcome, order)
+            delivery.hold(outcome, order)
         elif isinstance(outcome, Failed):
-            self._insist(lambda: queue.fail(job, outcome.code, outcome.message, reason=outcome.category))
+            delivery.insist(lambda: queue.fail(job, outcome.code, outcome.message, reason=outcome.category))
         elif isinstance(outcome, Died) and outcome.for_memory:
             message = "There was not enough memory for this video. Ask for a smaller size, or for fewer seconds."
-            self._insist(lambda: queue.fail(job, "out_of_memory", message))
+            delivery.insist(lambda: queue.fail(job, "out_of_memory", message))
         elif isinstance(outcome, Died) or not (isinstance(outcome, Stopped) or self.stop.is_set()):
-            self._insist(lambda: queue.crashed(job, "The process that made this video died, each time it was tried."))
+            delivery.insist(
+                lambda: queue.crashed(job, "The process that made this video died, each time it was tried.")
+            )
         else:
-            self._insist(lambda: queue.give_back(job))
-
-    def _deliver(self, made: Made) -> None:
-        """Put the files where the API finds them, and then complete the job: a name in a row is a whole file."""
-        assert self.job.lease is not None
-        stored: dict[str, str] = {}
-        try:
-            for kind, name in made.files.items():
-                if self.pulse.lost.is_set():
-                    break
-                stored[kind] = blob_of(self.job, name)
-                self.blobs.put(stored[kind], self.folder / name)
-        except HibariError as error:
-            _LOG.warning("%s cannot be stored: %s", self.job.id, error)
-            self._drop(stored)
-            self._insist(lambda: self.queue.crashed(self.job, "The finished files could not be stored."))
-            return
-        is_ours = self._insist(
-            lambda: self.queue.complete(
-                self.job,
-                files=stored,
-                generation_id=made.generation_id,
-                keep_hours=self.keep.keep_hours,
-                latents_hours=self.keep.latents_hours,
-            )
-        )
-        if not is_ours:
-            self._drop(stored)
-        elif HELD_FILE in self.job.files:  # it is the video by now
-            self._drop({HELD_FILE: self.job.files[HELD_FILE]})
-
-    def _hold(self, waits: Waits, order: Make) -> None:
-        """Keep what the job needs once a reviewer allows it, and then say that it waits."""
-        try:
-            kept = keep(self.job, self.blobs, order, waits)
-        except HibariError as error:
-            _LOG.warning("%s cannot wait: %s", self.job.id, error)
-            self._insist(lambda: self.queue.crashed(self.job, "The files of this video could not be stored."))
-            return
-        is_ours = self._insist(
-            lambda: self.queue.hold(
-                self.job,
-                waits.message,
-                generation_id=waits.generation_id,
-                files=kept.files,
-                request=kept.asked.to_dict(),
-                hours=self.keep.hold_hours,
-            )
-        )
-        if not is_ours:
-            self._drop(kept.files)
-
-    def _drop(self, stored: dict[str, str]) -> None:
-        """Take back files that no row names; what cannot be deleted now is the sweeper's."""
-        for blob in stored.values():
-            try:
-                self.blobs.delete(blob)
-            except HibariError as error:
-                _LOG.warning("%s stays for now: %s", blob, error)
-
-    def _insist(self, change: Callable[[], bool]) -> bool:
-        """Change the row, as long as it takes for the database to be there; False once the job is lost."""
-        while not self.pulse.lost.is_set():
-            try:
-                return change()
-            except StoreError as error:
-                _LOG.warning("%s waits for the database: %s", self.job.id, error)
-                time.sleep(self.pace.retry_s)
-        return False
+            delivery.give_back("is given back")
 
 
 def blobs_of(asked: Asked) -> list[str]:
