@@ -43,6 +43,8 @@ def test_every_verb_explains_itself_without_torch(run_without_torch: Run, verb: 
         (["worlds", "sheet", "--whole"], "hibari worlds build"),
         (["models", "--home"], "--home"),
         (["doctor", "--stamp"], "HIBARI_TIMESTAMP_URL"),
+        (["work", "--model", "./mini"], "jobs name their model"),
+        (["cluster", "--workers", "1", "--model", "./mini"], "Move the folder into"),
     ],
 )
 def test_a_wrong_command_line_is_one_line(

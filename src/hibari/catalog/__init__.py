@@ -5,8 +5,8 @@ A model is a diffusers folder. It is found as an installed weights distribution 
 """
 
 from hibari.catalog.card import Card
-from hibari.catalog.find import find, names
+from hibari.catalog.find import check_names, find, names
 from hibari.catalog.folder import Model, open_folder
 from hibari.catalog.world import World
 
-__all__ = ["Card", "Model", "World", "find", "names", "open_folder"]
+__all__ = ["Card", "Model", "World", "check_names", "find", "names", "open_folder"]

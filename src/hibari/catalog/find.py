@@ -1,5 +1,6 @@
 """From a model's name to its folder."""
 
+from collections.abc import Iterable
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -18,9 +19,24 @@ def names(settings: Settings) -> list[str]:
     return list(dict.fromkeys(installed + own))
 
 
+def check_names(wanted: Iterable[str], settings: Settings) -> None:
+    """Raise UnknownModel for a folder's path where a name has to be, as jobs have it."""
+    for name in wanted:
+        if _is_path(name):
+            raise UnknownModel(
+                f"{name} is a folder, and jobs name their model.",
+                option="model",
+                hint=f"Move the folder into {settings.models_folder}, and give its name.",
+            )
+
+
+def _is_path(name: str) -> bool:
+    return "/" in name or name in (".", "..")
+
+
 def find(name: str, settings: Settings) -> Model:
     """The model of that name, or in the folder at that path, checked; raises UnknownModel or BadWeights."""
-    if "/" in name or name in (".", ".."):
+    if _is_path(name):
         if not Path(name).expanduser().is_dir():
             raise UnknownModel(f"{name}: no such folder.", option="model", hint=_here(settings))
         return open_folder(Path(name).expanduser())

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from hibari import catalog
 from hibari.cli.options import Home, new_app
 from hibari.config import Settings
 
@@ -27,6 +28,7 @@ def cluster(
     from hibari.serve.journal import write_journal
 
     settings = Settings.load(home=home, device=device, model=model[0] if model else None)
+    catalog.check_names(model or (), settings)
     write_journal()
     run_cluster(settings, address=address, workers=workers, share=Share(cpus=cpus, gpus=gpus), models=model)
     return 0

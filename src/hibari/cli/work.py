@@ -26,6 +26,7 @@ def work(
 
     # The first model that is named is the one that is loaded while there is nothing to do.
     settings = Settings.load(home=home, device=device, dtype=dtype, model=model[0] if model else None)
+    catalog.check_names(model or (), settings)
     for name in model or ():
         catalog.find(name, settings)
     write_journal()

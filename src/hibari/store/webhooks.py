@@ -8,12 +8,12 @@ and signatures follow OpenAI's webhooks, which are Standard Webhooks (standardwe
 import base64
 import json
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, delete, exists, func, insert, or_, select, update
 
 from hibari.errors import InvalidRequest
 from hibari.store.database import Store
@@ -128,21 +128,21 @@ class Webhooks:
         event = {"id": id_, "object": "event", "created_at": int(at.timestamp()), "type": event_type, "data": data}
         return _delivery(row, at, sequence=0, id=id_, body=json.dumps(event), attempt=1)
 
-    def due(self, limit: int, busy: Collection[str] = ()) -> list[Delivery]:
-        """Hand out what is due, at most one event of each endpoint and none of the `busy` ones.
+    def due(self, limit: int) -> list[Delivery]:
+        """Hand out what is due, at most one event of each endpoint, and none where one is under way, whoever sends it.
 
         An event that is handed out counts as an attempt and is due again after a minute, should its sender die.
         """
         with self._store.reading() as connection:
-            if not _first_of_each(connection, self._clock(connection), limit, busy):
+            if not _first_of_each(connection, self._clock(connection), limit):
                 return []
         with self._store.writing() as connection:
             at = self._clock(connection)
-            chosen = _first_of_each(connection, at, limit, busy)
+            chosen = _first_of_each(connection, at, limit)
             # Two processes may have chosen the same: whoever comes second skips it or sees that it is no longer due.
             locked = select(events.c.sequence).where(events.c.sequence.in_(chosen), events.c.next_at <= at)
             mine = list(connection.scalars(locked.with_for_update(skip_locked=True)))
-            taken = {"attempts": events.c.attempts + 1, "next_at": at + HANDED_OUT}
+            taken = {"attempts": events.c.attempts + 1, "next_at": at + HANDED_OUT, "last_error": None}
             connection.execute(update(events).where(events.c.sequence.in_(mine)).values(taken))
             columns = (*endpoints.c, *(events.c[name].label(f"event_{name}") for name in _OF_EVENT))
             both = select(*columns).join(events, events.c.endpoint_id == endpoints.c.id)
@@ -187,11 +187,18 @@ def wait_after(attempt: int) -> timedelta:
 _OF_EVENT = ("sequence", "id", "body", "attempts")
 
 
-def _first_of_each(connection: Connection, at: datetime, limit: int, busy: Collection[str]) -> list[int]:
-    """The rows of the events that are due, the longest due of each endpoint that is not busy."""
+def _first_of_each(connection: Connection, at: datetime, limit: int) -> list[int]:
+    """The rows of the events that are due, the longest due of each endpoint that is not told of another just now."""
+    told = events.alias()  # handed out, and neither heard nor failed yet
+    under_way = exists().where(
+        told.c.endpoint_id == events.c.endpoint_id,
+        told.c.attempts > 0,
+        told.c.next_at > at,
+        told.c.last_error.is_(None),
+    )
     place = func.row_number().over(partition_by=events.c.endpoint_id, order_by=(events.c.next_at, events.c.sequence))
     waiting = select(events.c.sequence, events.c.next_at, place.label("place")).where(
-        events.c.next_at <= at, events.c.attempts < MOST_ATTEMPTS, events.c.endpoint_id.not_in(list(busy))
+        events.c.next_at <= at, events.c.attempts < MOST_ATTEMPTS, ~under_way
     )
     ranked = waiting.subquery()
     first = select(ranked.c.sequence).where(ranked.c.place == 1).order_by(ranked.c.next_at).limit(limit)

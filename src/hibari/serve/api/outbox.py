@@ -46,15 +46,14 @@ class Outbox:
 
         An endpoint has one delivery at a time, so that one that hangs takes one thread and not all.
         """
-        loop, running = asyncio.get_running_loop(), dict[asyncio.Future[None], str]()
+        loop, running = asyncio.get_running_loop(), set[asyncio.Future[None]]()
         with ThreadPoolExecutor(AT_ONCE + 1, thread_name_prefix="outbox") as threads:
             while not stop.is_set():
-                free, busy = AT_ONCE - len(running), set(running.values())
-                for delivery in await loop.run_in_executor(threads, self._due, free, busy):
-                    running[loop.run_in_executor(threads, self.deliver, delivery)] = delivery.endpoint_id
-                await _either(stop, set(running), self._look_every_s)
-                running = {future: endpoint for future, endpoint in running.items() if not _over(future)}
-            for future in await _all(set(running)):
+                for delivery in await loop.run_in_executor(threads, self._due, AT_ONCE - len(running)):
+                    running.add(loop.run_in_executor(threads, self.deliver, delivery))
+                await _either(stop, running, self._look_every_s)
+                running = {future for future in running if not _over(future)}
+            for future in await _all(running):
                 _over(future)
 
     def deliver(self, delivery: Delivery) -> None:
@@ -79,11 +78,11 @@ class Outbox:
         headers = {"Content-Type": "application/json", **signed(delivery, round(time.time()))}
         return post(delivery.url, body, headers, seconds=self._longest_s, allow_private=self._allow_private)
 
-    def _due(self, limit: int, busy: set[str]) -> list[Delivery]:
+    def _due(self, limit: int) -> list[Delivery]:
         if limit <= 0:
             return []
         try:
-            return self._webhooks.due(limit, busy)
+            return self._webhooks.due(limit)
         except StoreError as error:
             LOG.warning("webhooks wait: %s", error)
             return []
