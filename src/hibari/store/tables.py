@@ -263,6 +263,7 @@ idempotency = Table(
     Column("video_id", Text, nullable=False),
     Column("created_at", Moment, nullable=False),
     Index(None, "created_at"),
+    Index(None, "video_id"),
 )
 """Which video a request with an Idempotency-Key made."""
 

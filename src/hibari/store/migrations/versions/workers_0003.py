@@ -1,4 +1,4 @@
-"""The workers that are there, with what they hold; refusals, counted; and digests of the house's secrets."""
+"""The workers that are there, with what they hold; refusals, counted; digests of the house's secrets; two indexes."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -39,3 +39,4 @@ def upgrade() -> None:
     )
     op.add_column("held_items", sa.Column("video_id", sa.Text))
     op.create_index("ix_held_items_video_id", "held_items", ["video_id"])
+    op.create_index("ix_idempotency_video_id", "idempotency", ["video_id"])
