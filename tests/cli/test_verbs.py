@@ -21,7 +21,7 @@ def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("hibari ")
 
 
-WITH_VERBS_OF_THEIR_OWN = ("worlds", "evaluate", "ledger", "review", "keys", "users", "quota", "audit")
+WITH_VERBS_OF_THEIR_OWN = ("worlds", "evaluate", "ledger", "review", "secrets", "keys", "users", "quota", "audit")
 
 
 @pytest.mark.parametrize("verb", VERBS)
