@@ -1,5 +1,7 @@
 """The rows of characters: pages that lose none made in one moment, and one key for one. Under a second."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from hibari.errors import InvalidRequest
@@ -55,3 +57,21 @@ def test_a_key_makes_one(characters: Characters) -> None:
     assert characters.made_before("bob", key) is None
     characters.remove(made.id)
     assert characters.add(new(), key=("k", "b" * 64)).id != made.id
+
+
+def test_many_at_once_make_one_of_a_key_and_no_more_than_there_may_be(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Postgres lets several count at once, unless they wait for each other."""
+    monkeypatch.setattr("hibari.store.characters.MOST", 3)
+    characters, key = Characters(store), ("k", "a" * 64)
+
+    def tried(number: int) -> str | None:
+        try:
+            return characters.add(new(f"no. {number}")).id
+        except InvalidRequest:
+            return None
+
+    with ThreadPoolExecutor(8) as threads:
+        assert len({one.id for one in threads.map(lambda _: characters.add(new(user="bob"), key=key), range(8))}) == 1
+        assert sum(id is not None for id in threads.map(tried, range(16))) == 3

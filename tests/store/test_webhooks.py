@@ -2,6 +2,7 @@
 
 import base64
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -100,6 +101,21 @@ def test_a_user_has_so_many_endpoints(webhooks: Webhooks) -> None:
     with pytest.raises(InvalidRequest, match="20 endpoints already"):
         webhooks.create("ann", "one more", URL, BOTH)
     webhooks.create("bob", "his first", URL, BOTH)
+
+
+def test_many_at_once_make_no_more_than_there_may_be(store: Store) -> None:
+    """Postgres lets several count at once, unless they wait for each other."""
+    webhooks = Webhooks(store)
+
+    def tried(number: int) -> bool:
+        try:
+            webhooks.create("ann", f"number {number}", URL, BOTH)
+        except InvalidRequest:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as threads:
+        assert sum(threads.map(tried, range(32))) == MOST_ENDPOINTS
 
 
 def test_an_event_goes_to_who_asked_for_it(store: Store, webhooks: Webhooks, clock: Clock) -> None:

@@ -1,6 +1,7 @@
 """The audit log: what was denied, made, deleted, changed and decided, in a chain that shows every tampering.
 
-Written before the thing itself is done, so that nothing is done unrecorded. Reads that were allowed are not in it, nor
+Written in the transaction of the thing itself where a row of the database is that thing, and before it elsewhere, so
+that nothing is done unrecorded and nothing recorded that was not done. Reads that were allowed are not in it, nor
 is anything that a person asked for. The chain alone cannot show that its newest rows were cut off, or that all of it
 was written anew: note its head elsewhere, and have `verify` look for it.
 """

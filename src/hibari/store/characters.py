@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select
 from hibari.errors import InvalidRequest
 from hibari.store import idempotency, tables
 from hibari.store.database import Store
-from hibari.store.queue import Clock, database_clock
+from hibari.store.queue import Clock, Note, database_clock, lock_adding
 
 MOST = 100  # of one user
 CHARACTER_ID = re.compile(r"char_[0-9a-f]{24}")
@@ -52,11 +52,14 @@ class Characters:
         self._store = store
         self._clock = clock
 
-    def add(self, new: NewCharacter, *, key: idempotency.RequestKey | None = None) -> Character:
-        """Keep a character; with a `key` that made one before, give that one. Raises InvalidRequest."""
+    def add(
+        self, new: NewCharacter, *, key: idempotency.RequestKey | None = None, note: Note | None = None
+    ) -> Character:
+        """Keep a character, and `note` it; with a `key` that made one before, give that one. Raises InvalidRequest."""
         row = vars(new) | {"user_name": new.user}
         del row["user"]
         with self._store.writing() as connection:
+            lock_adding(connection)
             if key is not None and (first := _made_before(connection, new.user, key)) is not None:
                 return first
             count = select(func.count()).select_from(table).where(table.c.user_name == new.user)
@@ -66,6 +69,8 @@ class Characters:
             made = connection.execute(insert(table).values(row | {"created_at": now}).returning(table)).one()
             if key is not None:
                 idempotency.remember(connection, new.user, key, new.id, now)
+            if note is not None:
+                note(connection, new.id)
             return _character(made)
 
     def made_before(self, user: str, key: idempotency.RequestKey) -> Character | None:
@@ -107,12 +112,16 @@ class Characters:
             found = [_character(row) for row in connection.execute(query)]
         return found[:limit], len(found) > limit
 
-    def remove(self, id: str) -> Character | None:
-        """Delete a character; what it was, so that its clip can go, or None where there is none."""
+    def remove(self, id: str, note: Note | None = None) -> Character | None:
+        """Delete a character, and `note` it; what it was, so that its clip can go, or None where there is none."""
         with self._store.writing() as connection:
             idempotency.forget(connection, id)
             row = connection.execute(delete(table).where(table.c.id == id).returning(table)).one_or_none()
-            return _character(row) if row is not None else None
+            if row is None:
+                return None
+            if note is not None:
+                note(connection, id)
+            return _character(row)
 
 
 def _find(connection: Connection, id: str) -> Character | None:

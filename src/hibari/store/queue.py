@@ -28,7 +28,7 @@ from hibari.store.queue_rows import (
     values_of,
     write_events,
 )
-from hibari.store.quota import LimitReached, Quota, book
+from hibari.store.quota import LimitReached, Quota, book, check
 from hibari.store.wakes import ring
 
 __all__ = [
@@ -51,6 +51,7 @@ LAST_PROGRESS = 99  # 100 is for what is complete
 SERVER_ERROR = "server_error"
 _ADDING = 0x68696261  # the advisory lock that makes counting and adding one step on Postgres
 Clock = Callable[[Connection], datetime]
+Note: TypeAlias = Callable[[Connection, str], None]  # records that something was done to an id, where it is done
 Jobs: TypeAlias = list[Job]  # here, since the queue has a method of the name "list"
 Names: TypeAlias = list[str]
 
@@ -61,6 +62,12 @@ def database_clock(connection: Connection) -> datetime:
         return datetime.now(UTC)
     now: datetime = connection.execute(select(func.now())).scalar_one()
     return now.astimezone(UTC)
+
+
+def lock_adding(connection: Connection) -> None:
+    """Let nobody else count and add before this transaction ends; SQLite has one writer at a time as it is."""
+    if connection.dialect.name != "sqlite":
+        connection.execute(select(func.pg_advisory_xact_lock(_ADDING)))
 
 
 class Queue:
@@ -80,14 +87,21 @@ class Queue:
         self._keep_failed = timedelta(hours=keep_failed_hours)
         self._clock = clock
 
-    def add(self, job: NewJob, *, quota: Quota, seconds: float, key: idempotency.RequestKey | None = None) -> Job:
+    def add(
+        self,
+        job: NewJob,
+        *,
+        quota: Quota,
+        seconds: float,
+        key: idempotency.RequestKey | None = None,
+        note: Note | None = None,
+    ) -> Job:
         """Queue a job that counts as so many seconds of video; with a `key` that made one before, give that one.
 
-        Raises InvalidRequest for a key that another request used, and LimitReached.
+        What is queued is `note`d. Raises InvalidRequest for a key that another request used, and LimitReached.
         """
         with self._store.writing() as connection:
-            if connection.dialect.name != "sqlite":  # SQLite has one writer at a time as it is
-                connection.execute(select(func.pg_advisory_xact_lock(_ADDING)))
+            lock_adding(connection)
             now = self._clock(connection)
             if key is not None and (first := _made_before(connection, job.user, key)) is not None:
                 return first
@@ -96,7 +110,15 @@ class Queue:
             ring(connection)
             if key is not None:
                 idempotency.remember(connection, job.user, key, job.id, now)
+            if note is not None:  # last, here and elsewhere: whoever notes locks the log, and then waits for nobody
+                note(connection, job.id)
             return job_of(row)
+
+    def check_room(self, user: str, *, quota: Quota, seconds: float, key: idempotency.RequestKey | None = None) -> None:
+        """Raise what `add` would raise now, changing nothing: a look before anything is stored for a job."""
+        with self._store.reading() as connection:
+            if key is None or _made_before(connection, user, key) is None:
+                check(connection, user, seconds, quota, self._clock(connection))
 
     def made_before(self, user: str, key: idempotency.RequestKey) -> Job | None:
         """The job that this key made, if it is still there; raises InvalidRequest for a key of another request."""
@@ -220,21 +242,37 @@ class Queue:
             jobs = _jobs(connection, query)
         return jobs[:limit], len(jobs) > limit
 
-    def remove(self, id: str) -> Job | None:
-        """Delete a job in whatever state, so that who runs it loses it; what it was, or None where there is none."""
+    def remove(self, id: str, note: Note | None = None) -> Job | None:
+        """Delete a job in whatever state, so that who runs it loses it; what it was, or None where there is none.
+
+        What is deleted is `note`d.
+        """
         videos = tables.videos
         with self._store.writing() as connection:
             idempotency.forget(connection, id)
             row = connection.execute(delete(videos).where(videos.c.id == id).returning(videos)).one_or_none()
             holds.withdraw(connection, id, "The video was deleted, or nobody decided in time.", self._clock(connection))
-            return job_of(row) if row is not None else None
+            if row is None:
+                return None
+            if note is not None:
+                note(connection, id)
+            return job_of(row)
 
-    def expired(self, limit: int = 100) -> Jobs:
-        """Finished jobs whose time is over: the caller removes each, and then its blobs."""
+    def take_expired(self) -> Job | None:
+        """Delete a finished job whose time is over: what it was, whose blobs go next, or None where there is none."""
         videos = tables.videos
-        with self._store.reading() as connection:
-            over = and_(videos.c.status.in_(("completed", "failed")), videos.c.expires_at <= self._clock(connection))
-            return _jobs(connection, select(videos).where(over).order_by(videos.c.expires_at).limit(limit))
+        with self._store.writing() as connection:
+            now = self._clock(connection)
+            over = and_(videos.c.status.in_(("completed", "failed")), videos.c.expires_at <= now)
+            first = select(videos).where(over).order_by(videos.c.expires_at).limit(1)
+            # Locked before it goes, so that nobody allows it meanwhile; one that is being allowed is not over.
+            row = connection.execute(first.with_for_update(skip_locked=True)).one_or_none()
+            if row is None:
+                return None
+            idempotency.forget(connection, row.id)
+            connection.execute(delete(videos).where(videos.c.sequence == row.sequence))
+            holds.withdraw(connection, row.id, "Nobody decided in time.", now)
+            return job_of(row)
 
     def depth(self) -> dict[str, int]:
         """How many jobs there are in each of the four states."""

@@ -50,8 +50,8 @@ def used(connection: Connection, user: str, at: datetime) -> Usage:
     return Usage(seconds_today=connection.execute(seconds).scalar() or 0.0, jobs=connection.execute(jobs).scalar_one())
 
 
-def book(connection: Connection, user: str, seconds: float, quota: Quota, now: datetime) -> None:
-    """Hold one more job of so many seconds against a quota, and book the seconds; raises LimitReached."""
+def check(connection: Connection, user: str, seconds: float, quota: Quota, now: datetime) -> None:
+    """Hold one more job of so many seconds against a quota; raises LimitReached."""
     videos = tables.videos
     waiting = select(func.count()).select_from(videos).where(videos.c.status == "queued")
     if connection.execute(waiting).scalar_one() >= quota.queue:
@@ -64,9 +64,8 @@ def book(connection: Connection, user: str, seconds: float, quota: Quota, now: d
             retry_after_s=_TOO_MANY_S,
             hint="Wait until one is done, or delete one.",
         )
-    day = now.astimezone(UTC).date()
     if had.seconds_today + seconds > quota.seconds_a_day:
-        tomorrow = datetime.combine(day + timedelta(days=1), datetime.min.time(), UTC)
+        tomorrow = datetime.combine(now.astimezone(UTC).date() + timedelta(days=1), datetime.min.time(), UTC)
         raise LimitReached(
             f"{round(seconds, 2):g} more seconds of video are over your {quota.seconds_a_day:g} a day"
             f" ({round(had.seconds_today, 2):g} used).",
@@ -74,11 +73,12 @@ def book(connection: Connection, user: str, seconds: float, quota: Quota, now: d
             retry_after_s=(tomorrow - now).total_seconds(),
             hint="Ask for less, or again after midnight UTC.",
         )
-    _add(connection, user, day.isoformat(), seconds)
 
 
-def _add(connection: Connection, user: str, day: str, seconds: float) -> None:
-    usage = tables.usage
+def book(connection: Connection, user: str, seconds: float, quota: Quota, now: datetime) -> None:
+    """Hold one more job of so many seconds against a quota, and book the seconds; raises LimitReached."""
+    check(connection, user, seconds, quota, now)
+    usage, day = tables.usage, now.astimezone(UTC).date().isoformat()
     mine = and_(usage.c.user_name == user, usage.c.day == day)
     if not connection.execute(update(usage).where(mine).values(seconds=usage.c.seconds + seconds)).rowcount:
         connection.execute(insert(usage).values(user_name=user, day=day, seconds=seconds))

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Row, delete, exists, func, insert, or_, selec
 
 from hibari.errors import InvalidRequest
 from hibari.store.database import Store
-from hibari.store.queue import Clock, database_clock
+from hibari.store.queue import Clock, Note, database_clock, lock_adding
 from hibari.store.tables import webhook_endpoints as endpoints
 from hibari.store.tables import webhook_events as events
 
@@ -62,23 +62,31 @@ class Delivery:
 
 
 class Webhooks:
-    """The endpoints and the outbox of a store. Every method raises StoreError where the database cannot."""
+    """The endpoints and the outbox of a store. Every method raises StoreError where the database cannot.
+
+    What is made, changed or deleted is `note`d in the same transaction, where a note is given.
+    """
 
     def __init__(self, store: Store, *, clock: Clock = database_clock) -> None:
         self._store = store
         self._clock = clock
 
-    def create(self, user: str, name: str, url: str, event_types: Sequence[str]) -> tuple[Endpoint, str]:
+    def create(
+        self, user: str, name: str, url: str, event_types: Sequence[str], note: Note | None = None
+    ) -> tuple[Endpoint, str]:
         """A new endpoint and its signing secret ("whsec_" and base64); raises InvalidRequest."""
         values = _checked(name=name, url=url, event_types=event_types)
         secret = _new_secret()
         with self._store.writing() as connection:
+            lock_adding(connection)
             count = select(func.count()).select_from(endpoints).where(endpoints.c.user_name == user)
             if (connection.scalar(count) or 0) >= MOST_ENDPOINTS:
                 raise InvalidRequest(f"There are {MOST_ENDPOINTS} endpoints already.", hint="Delete one first.")
             own = {"id": f"we_{secrets.token_hex(12)}", "user_name": user, "secret": secret}
             new = values | own | {"created_at": self._clock(connection)}
             row = connection.execute(insert(endpoints).values(new).returning(endpoints)).one()
+            if note is not None:
+                note(connection, row.id)
         return _endpoint(row), secret
 
     def find(self, user: str, id: str) -> Endpoint | None:
@@ -87,21 +95,28 @@ class Webhooks:
             row = _row(connection, user, id)
         return None if row is None else _endpoint(row)
 
-    def update(self, user: str, id: str, **changes: Any) -> Endpoint | None:
+    def update(self, user: str, id: str, note: Note | None = None, **changes: Any) -> Endpoint | None:
         """Change `name`, `url` or `event_types`; None where there is no such endpoint. Raises InvalidRequest."""
         values = _checked(**changes)
         with self._store.writing() as connection:
             if values:
                 connection.execute(update(endpoints).where(*_mine(user, id)).values(values))
             row = _row(connection, user, id)
+            if row is not None and note is not None:
+                note(connection, id)
         return None if row is None else _endpoint(row)
 
-    def delete(self, user: str, id: str) -> bool:
+    def delete(self, user: str, id: str, note: Note | None = None) -> bool:
         """Delete an endpoint and what was still to be told there; whether it was there."""
         with self._store.writing() as connection:
-            return connection.execute(delete(endpoints).where(*_mine(user, id))).rowcount == 1
+            was_there = connection.execute(delete(endpoints).where(*_mine(user, id))).rowcount == 1
+            if was_there and note is not None:
+                note(connection, id)
+            return was_there
 
-    def rotate(self, user: str, id: str, *, keep_old: bool = True) -> tuple[Endpoint, str] | None:
+    def rotate(
+        self, user: str, id: str, note: Note | None = None, *, keep_old: bool = True
+    ) -> tuple[Endpoint, str] | None:
         """A new signing secret; the old one signs beside it for 24 hours more with `keep_old`. None without it."""
         secret = _new_secret()
         with self._store.writing() as connection:
@@ -111,7 +126,10 @@ class Webhooks:
             until = self._clock(connection) + OLD_SECRET_HOLDS if keep_old else None
             values = {"secret": secret, "old_secret": row.secret if keep_old else None, "old_secret_until": until}
             changed = update(endpoints).where(*_mine(user, id)).values(values).returning(endpoints)
-            return _endpoint(connection.execute(changed).one()), secret
+            endpoint = _endpoint(connection.execute(changed).one())
+            if note is not None:
+                note(connection, id)
+            return endpoint, secret
 
     def sample(self, user: str, id: str, event_type: str) -> Delivery | None:
         """A made-up event for an endpoint, to be sent once and not kept; None without such an endpoint.

@@ -11,18 +11,21 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from anyio import to_thread
 from python_multipart.multipart import parse_options_header
+from sqlalchemy import Connection
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive
 
 from hibari.access import STRANGER, Action, Actor, Decision, Resource, decide
+from hibari.access.audit import append
 from hibari.errors import InvalidRequest
 from hibari.serve.api.errors import ApiError, invalid, not_found, too_many
 from hibari.serve.api.gates import network
 from hibari.serve.api.uploads import Shelf, too_large
 from hibari.serve.api.wire import MAX_FIELDS, MAX_FILES, Fields, form_fields, json_fields
 from hibari.store.idempotency import RequestKey
+from hibari.store.queue import Note
 
 if TYPE_CHECKING:
     from hibari.serve.api.service import Service
@@ -183,10 +186,15 @@ class Call:
         assert asked is not None
         await to_thread.run_sync(self.service.audit.write, self.actor, asked, resource, decision)
 
-    async def done(self, id: str, what: str = "done") -> None:
-        """Write into the audit log that the actor did this to a thing of their own (or was allowed to)."""
-        reason = Decision(allowed=True, reason=what)
-        await self.note(Resource(kind=self.operation.kind, owner=self.actor.user, id=id), reason)
+    def noting(self, what: str = "done") -> Note:
+        """What writes into the audit log that the actor did this to a thing, in the transaction that does it."""
+        action, kind = self.operation.action, self.operation.kind
+        assert action is not None
+
+        def note(connection: Connection, id: str) -> None:
+            append(connection, self.actor, action, Resource(kind=kind, id=id), Decision(allowed=True, reason=what))
+
+        return note
 
 
 def denied(decision: Decision) -> ApiError:

@@ -47,9 +47,8 @@ async def get_character(call: Call) -> Response:
 async def delete_character(call: Call) -> Response:
     """Delete a character and its clip; what waits to be made with it will fail."""
     found = await _find(call)
-    if await to_thread.run_sync(call.service.characters.remove, found.id) is None:
+    if await to_thread.run_sync(call.service.characters.remove, found.id, call.noting()) is None:
         raise not_found("character", "character_id")
-    await call.done(found.id)
     try:
         await to_thread.run_sync(call.service.blobs.delete, found.file)
     except HibariError as error:  # no row names it, so the sweeper takes it
@@ -79,8 +78,7 @@ async def _keep(call: Call, fields: Fields) -> Character:
     key, kept, blobs = call.idempotency_key(fields), call.service.characters, call.service.blobs
     await to_thread.run_sync(blobs.put, new.file, upload.path)
     try:
-        await call.done(id)
-        made = await to_thread.run_sync(lambda: kept.add(new, key=key))
+        made = await to_thread.run_sync(lambda: kept.add(new, key=key, note=call.noting()))
     except BaseException:
         await to_thread.run_sync(blobs.delete, new.file)
         raise

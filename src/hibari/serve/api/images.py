@@ -17,6 +17,7 @@ from hibari.serve.api.making import Draft, Wish, settle
 from hibari.serve.api.sampling import read_count, read_sampling
 from hibari.serve.api.videos import drop_files
 from hibari.serve.api.wire import Fields
+from hibari.store.queue import Note
 from hibari.store.queue_rows import Job, NewJob, new_video_id
 from hibari.store.quota import LimitReached
 
@@ -32,7 +33,6 @@ async def generate_images(call: Call) -> Response:
         fields.finish()
         draft = await settle(call, wish, "image")
         jobs = _takes(draft, count)
-        await call.done(jobs[0].id, f"asked for {count} pictures" if count > 1 else "asked for")
         try:
             made = await _made(call, jobs, draft.seconds * count)
             data = [{"b64_json": base64.b64encode(await _bytes(call, job)).decode("ascii")} for job in made]
@@ -73,11 +73,13 @@ def _takes(draft: Draft, count: int) -> list[NewJob]:
 async def _made(call: Call, jobs: Sequence[NewJob], seconds: float) -> list[Job]:
     """The jobs once all are done, queued as the user's slots get free; raises ApiError, LimitReached.
 
-    The first to be queued is booked as `seconds`, which is all of them.
+    The first to be queued is booked as `seconds`, and noted, for all of them.
     """
+    note = call.noting(f"asked for {len(jobs)} pictures" if len(jobs) > 1 else "asked for")
     ends_at, queued, done = time.monotonic() + LONGEST_S, 0, dict[str, Job]()
     while len(done) < len(jobs):
-        if queued < len(jobs) and await _queued(call, jobs[queued], 0.0 if queued else seconds, may_wait=queued > 0):
+        first = queued == 0
+        if queued < len(jobs) and await _queued(call, jobs[queued], seconds if first else 0.0, note if first else None):
             queued += 1
             continue
         for job in jobs[:queued]:
@@ -91,13 +93,15 @@ async def _made(call: Call, jobs: Sequence[NewJob], seconds: float) -> list[Job]
     return [done[job.id] for job in jobs]
 
 
-async def _queued(call: Call, job: NewJob, seconds: float, *, may_wait: bool) -> bool:
-    """Queue a job; False where there is no room yet and it may wait for it. Raises LimitReached."""
+async def _queued(call: Call, job: NewJob, seconds: float, note: Note | None) -> bool:
+    """Queue a job; one without a note waits for room, and is False until there is some. Raises LimitReached."""
     quota, queue = quota_of(call.actor.limits, call.service.settings.service), call.service.queue
     try:
-        await to_thread.run_sync(lambda: queue.add(job, quota=quota, seconds=seconds))
+        # A look first: who waits asks four times a second, and adding would take the write lock each time.
+        await to_thread.run_sync(lambda: queue.check_room(job.user, quota=quota, seconds=seconds))
+        await to_thread.run_sync(lambda: queue.add(job, quota=quota, seconds=seconds, note=note))
     except LimitReached as error:
-        if may_wait and error.code != "daily_seconds":
+        if note is None and error.code != "daily_seconds":
             return False
         raise
     return True

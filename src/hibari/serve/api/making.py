@@ -12,6 +12,7 @@ from typing import Any
 from anyio import to_thread
 
 from hibari.access.quota import quota_of
+from hibari.errors import HibariError, StoreError
 from hibari.fetch import fetch
 from hibari.produce import job as production
 from hibari.request import CONSENT, MAX_REFERENCES, GenerationRequest
@@ -171,15 +172,15 @@ async def queue_job(
     draft = await settle(call, wish, verb, attached=attached, source=source, inherited=inherited)
     new, blob = draft.job, draft.job.files.get("input")
     key, quota = call.idempotency_key(fields), quota_of(call.actor.limits, call.service.settings.service)
+    queue, seconds, note = call.service.queue, draft.seconds, call.noting("asked for")
+    await to_thread.run_sync(lambda: queue.check_room(new.user, quota=quota, seconds=seconds, key=key))
     if attached is not None and blob is not None:
         await to_thread.run_sync(call.service.blobs.put, blob, attached.upload.path)
     try:
-        # Before the job stands: a client whose answer is an error asks again, and would have two.
-        await call.done(new.id, "asked for")
-        queue = call.service.queue
-        job = await to_thread.run_sync(lambda: queue.add(new, quota=quota, seconds=draft.seconds, key=key))
-    except BaseException:
-        await _drop(call, blob)
+        job = await to_thread.run_sync(lambda: queue.add(new, quota=quota, seconds=seconds, key=key, note=note))
+    except HibariError as error:
+        if not isinstance(error, StoreError):  # whose change may stand: else the sweeper finds the file
+            await _drop(call, blob)
         raise
     if job.id != new.id:
         await _drop(call, blob)

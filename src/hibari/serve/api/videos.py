@@ -44,10 +44,9 @@ async def list_videos(call: Call) -> Response:
 async def delete_video(call: Call) -> Response:
     """Delete a video and its files; one that is being made is cancelled."""
     job = await find(call, call.path("video_id"))
-    removed = await to_thread.run_sync(call.service.queue.remove, job.id)
+    removed = await to_thread.run_sync(call.service.queue.remove, job.id, call.noting())
     if removed is None:
         raise not_found("video", "video_id")
-    await call.done(job.id)
     await to_thread.run_sync(drop_files, call, removed)
     return JSONResponse({"id": job.id, "object": "video.deleted", "deleted": True})
 

@@ -24,8 +24,7 @@ async def create_webhook_endpoint(call: Call) -> Response:
         raise missing("event_types")
     assert name is not None and url is not None
     hooks = call.service.webhooks
-    endpoint, secret = await to_thread.run_sync(lambda: hooks.create(call.actor.user, name, url, kinds))
-    await call.done(endpoint.id)
+    endpoint, secret = await to_thread.run_sync(lambda: hooks.create(call.actor.user, name, url, kinds, call.noting()))
     return JSONResponse(_endpoint_object(endpoint) | {"signing_secret": secret})
 
 
@@ -57,17 +56,15 @@ async def update_webhook_endpoint(call: Call) -> Response:
         fields.finish()
     given = {name: value for name, value in changes.items() if value is not None}
     hooks, id = call.service.webhooks, _id(call)
-    endpoint = _there(await to_thread.run_sync(lambda: hooks.update(call.actor.user, id, **given)))
-    await call.done(endpoint.id)
+    endpoint = _there(await to_thread.run_sync(lambda: hooks.update(call.actor.user, id, call.noting(), **given)))
     return JSONResponse(_endpoint_object(endpoint))
 
 
 async def delete_webhook_endpoint(call: Call) -> Response:
     """Delete an endpoint; what was still to be told there is not told."""
     id = _id(call)
-    if not await to_thread.run_sync(call.service.webhooks.delete, call.actor.user, id):
+    if not await to_thread.run_sync(call.service.webhooks.delete, call.actor.user, id, call.noting()):
         raise not_found("webhook_endpoint", "endpoint_id")
-    await call.done(id)
     return JSONResponse({"id": id, "object": "webhook_endpoint.deleted", "deleted": True})
 
 
@@ -77,10 +74,9 @@ async def rotate_webhook_secret(call: Call) -> Response:
         keep = fields.flag("keep_old_secret_active_for_24_hours") or False
         fields.finish()
     hooks, id = call.service.webhooks, _id(call)
-    rotated = await to_thread.run_sync(lambda: hooks.rotate(call.actor.user, id, keep_old=keep))
+    rotated = await to_thread.run_sync(lambda: hooks.rotate(call.actor.user, id, call.noting(), keep_old=keep))
     if rotated is None:
         raise not_found("webhook_endpoint", "endpoint_id")
-    await call.done(id)
     return JSONResponse(_endpoint_object(rotated[0]) | {"signing_secret": rotated[1]})
 
 
