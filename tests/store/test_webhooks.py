@@ -127,6 +127,7 @@ def test_an_event_goes_to_who_asked_for_it(store: Store, webhooks: Webhooks, clo
     assert (told.endpoint_id, told.url, told.attempt) == (both.id, URL, 1)
     body = json.loads(told.body)
     assert body["id"] == told.id and body["type"] == "video.completed" and body["data"] == {"id": "video_1"}
+    webhooks.delivered(told)
     announce(store, clock, kind="video.failed")
     assert {one.endpoint_id for one in webhooks.due(10)} == {both.id, failures.id}
 
@@ -134,7 +135,7 @@ def test_an_event_goes_to_who_asked_for_it(store: Store, webhooks: Webhooks, clo
 def test_one_at_a_time_for_each_endpoint(store: Store, webhooks: Webhooks, clock: Clock) -> None:
     slow, _ = webhooks.create("ann", "slow", URL, BOTH)
     other, _ = webhooks.create("bob", "other", URL, BOTH)
-    for _ in range(3):
+    for _ in range(2):
         announce(store, clock)
     announce(store, clock, user="bob")
     first, of_bob = sorted(webhooks.due(10), key=lambda one: one.endpoint_id != slow.id)
