@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 
 from hibari.store import Store
 
@@ -34,19 +34,44 @@ def postgres() -> Iterator[str]:
 @pytest.fixture(params=KINDS)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """An empty store: a new file, and with --slow a new Postgres database too."""
-    address = tmp_path / "hibari.db" if request.param == "sqlite" else new_database(request.getfixturevalue("postgres"))
-    with Store.open(address, timeout_s=20) as opened:
+    if request.param == "sqlite":
+        with Store.open(tmp_path / "hibari.db", timeout_s=20) as opened:
+            yield opened
+        return
+    server = request.getfixturevalue("postgres")
+    url = new_database(server)
+    with Store.open(url, timeout_s=20) as opened:
         yield opened
+    give_back(server, url)
 
 
 def new_database(server: str) -> str:
-    """A new empty database; its URL."""
+    """An empty database, one that was given back where there is one: a new one is 300 files; its URL."""
     name = f"t_{secrets.token_hex(6)}"
-    engine = create_engine(server.replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    engine.dispose()
+    with talking(server) as connection:
+        free = connection.scalar(text("SELECT datname FROM pg_database WHERE starts_with(datname, 'free_') LIMIT 1"))
+        made = f"CREATE DATABASE {name}" if free is None else f"ALTER DATABASE {free} RENAME TO {name}"
+        connection.execute(text(made))
     return server.rpartition("/")[0] + "/" + name
+
+
+def give_back(server: str, url: str) -> None:
+    """Empty a database and keep it for whoever wants a new one."""
+    with talking(url) as connection:
+        connection.execute(text("SET lock_timeout = 10000"))  # whoever still holds a table has left a connection open
+        connection.execute(text("DROP SCHEMA public CASCADE"))
+        connection.execute(text("CREATE SCHEMA public"))
+    with talking(server) as connection:
+        connection.execute(text(f"ALTER DATABASE {url.rpartition('/')[2]} RENAME TO free_{secrets.token_hex(6)}"))
+
+
+@contextmanager
+def talking(url: str) -> Iterator[Connection]:
+    """A connection of its own, each statement a transaction."""
+    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()
 
 
 @contextmanager
