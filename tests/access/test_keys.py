@@ -3,17 +3,16 @@
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, Engine, event
 
 from hibari.access import Keys, UserLimits, Users
 from hibari.access.keys import MAX_CACHED
 from hibari.errors import InvalidRequest
 from hibari.store import Store
+from queries import statements
 
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -44,19 +43,6 @@ def keys(store: Store, clock: Clock) -> Iterator[Keys]:
     made = Keys(store, clock=clock)
     yield made
     made.close()
-
-
-@contextmanager
-def statements(engine: Engine) -> Iterator[list[str]]:
-    """What the database is asked meanwhile."""
-    asked: list[str] = []
-
-    def note(_: Connection, __: object, statement: str, *___: object) -> None:
-        asked.append(statement.split(maxsplit=1)[0])
-
-    event.listen(engine, "before_cursor_execute", note)
-    yield asked
-    event.remove(engine, "before_cursor_execute", note)
 
 
 def test_a_key_leads_to_its_user_and_their_limits(keys: Keys, store: Store, clock: Clock) -> None:

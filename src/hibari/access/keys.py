@@ -5,12 +5,13 @@ import logging
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from threading import Lock, Thread
-from typing import Any
+from typing import Any, TypeAlias
 
-from sqlalchemy import Row, insert, or_, select, update
+from sqlalchemy import Connection, Row, insert, or_, select, update
 
 from hibari.access.actors import Actor, user_of
 from hibari.access.rules import ACTIONS
@@ -22,6 +23,7 @@ CACHED = timedelta(seconds=5)
 USE_NOTED_EVERY = timedelta(minutes=1)
 MAX_CACHED = 1024
 _LOG = logging.getLogger(__name__)
+Reading: TypeAlias = Callable[[], AbstractContextManager[Connection]]
 _SHOWN = 4  # characters of a key's end, so that a person knows which is which
 
 
@@ -59,12 +61,15 @@ def _now() -> datetime:
 class Keys:
     """The keys of a store. Safe to use from several threads; `clock` answers moments in UTC.
 
+    `reading` is where keys are looked up, for who does that in one thread that must not wait for the store's pool.
+
     Who a key belongs to is remembered for 5 seconds at most: a key that another process revoked may work that long.
     When a key was last used is written by a thread of its own, which nobody waits for but `close`.
     """
 
-    def __init__(self, store: Store, *, clock: Callable[[], datetime] = _now) -> None:
+    def __init__(self, store: Store, *, clock: Callable[[], datetime] = _now, reading: Reading | None = None) -> None:
         self._store = store
+        self._reading = store.reading if reading is None else reading
         self._clock = clock
         self._seen: OrderedDict[str, tuple[datetime, datetime | None, Actor]] = OrderedDict()
         self._noted: OrderedDict[str, datetime] = OrderedDict()
@@ -106,22 +111,30 @@ class Keys:
             if (found := self._remembered(digest, now)) is not None:
                 return found
         keys, users = tables.api_keys, tables.users
-        with self._store.reading() as connection:
+        with self._reading() as connection:
             key_row = connection.execute(select(keys).where(keys.c.sha256 == digest)).first()
             if key_row is None:
+                self._unlearn(digest)
                 return None
             user = user_of(connection.execute(select(users).where(users.c.name == key_row.user_name)).one())
         key = _key_of(key_row)
         if not key.holds(now) or user.disabled:
+            self._unlearn(digest)
             return None
         actor = Actor(user=user.name, role=user.role, key_id=key.id, scopes=key.scopes, limits=user.limits)
         if key.last_used_at is None or now - key.last_used_at >= USE_NOTED_EVERY:
             self._note_use(key.id, now)
         with self._lock:
             self._seen[digest] = (now, key.expires_at, actor)
+            self._seen.move_to_end(digest)
             while len(self._seen) > MAX_CACHED:
                 self._seen.popitem(last=False)
         return actor
+
+    def knows(self, token: str) -> bool:
+        """Whether this was a key when it was looked up last, however long ago: no more than a reason to look again."""
+        with self._lock:
+            return _digest(token) in self._seen
 
     def revoke(self, id: str) -> KeyRecord:
         """Make a key useless for good; the first moment stands. Raises InvalidRequest, StoreError."""
@@ -162,10 +175,13 @@ class Keys:
         seen_at, expires_at, actor = self._seen[digest]
         # A clock that was set back must not make the memory longer.
         if not timedelta(0) <= now - seen_at < CACHED or (expires_at is not None and now >= expires_at):
-            del self._seen[digest]
             return None
         self._seen.move_to_end(digest)
         return actor
+
+    def _unlearn(self, digest: str) -> None:
+        with self._lock:
+            self._seen.pop(digest, None)
 
     def _note_use(self, id: str, now: datetime) -> None:
         """Have it written that a key was used; at most once a minute for each, also where that cannot be written."""

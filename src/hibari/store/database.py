@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
@@ -52,9 +52,12 @@ class Store:
         return store
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """A connection that sees one state of the database; raises StoreError."""
-        with self._transaction("reading") as connection:
+    def reading(self, own: Connection | None = None) -> Iterator[Connection]:
+        """A connection that sees one state of the database; raises StoreError.
+
+        `own` is one that its caller keeps, and so waits for nobody who holds one of the pool's.
+        """
+        with self._transaction("reading", own) as connection:
             yield connection
 
     @contextmanager
@@ -97,8 +100,8 @@ class Store:
         self.close()
 
     @contextmanager
-    def _transaction(self, way: str) -> Iterator[Connection]:
-        with translated(self.name), self.engine.connect() as connection:
+    def _transaction(self, way: str, own: Connection | None = None) -> Iterator[Connection]:
+        with translated(self.name), self.engine.connect() if own is None else nullcontext(own) as connection:
             connection.execution_options(**self._ways[way])
             with connection.begin():
                 yield connection

@@ -13,6 +13,7 @@ from hibari.serve.api.metrics import HERE, LATELY
 from hibari.store import tables, workers
 from hibari.store.queue import Job, database_clock
 from hibari.store.workers import Holding
+from queries import statements
 
 
 @pytest.fixture
@@ -139,6 +140,13 @@ def test_not_ready_without_the_database_and_alive_all_the_same(opened: Api) -> N
     answer = opened.get("/readyz", None)
     assert (answer.status_code, answer.json()) == (503, {"status": "not ready"}) and answer.headers["retry-after"]
     assert opened.get("/healthz", None).json() == {"status": "ok"}
+
+
+def test_strangers_who_ask_whether_it_is_ready_take_one_look_a_second(opened: Api) -> None:
+    with statements(opened.service.store.engine) as asked:
+        for _ in range(20):
+            assert opened.get("/readyz", None).status_code == 200
+    assert 0 < asked.count("SELECT") < 10
 
 
 def test_no_user_and_no_prompt_is_in_the_numbers(opened: Api) -> None:

@@ -95,7 +95,7 @@ class Gates:
     `strangers` are inside from before their file is read until it is answered, `helped` are users whose question the
     helper answers; `bodies` are being read, the `large` ones among them are counted once more; `outward` are calls to
     addresses that users name, `signing_in` those to the issuer; `probing` opens users' files, and `strange` strangers';
-    `streams` are of events.
+    `streams` are of events, `downloads` of files; `keys` are the threads that look keys up, which strangers can fill.
     """
 
     strangers: Gate = field(
@@ -121,3 +121,7 @@ class Gates:
         default_factory=lambda: Lane(at_once=2, each=1, full="Too many are checking files just now. Try again later.")
     )
     streams: Gate = field(default_factory=lambda: Gate(most=1000, each=16, full="You have too many streams open."))
+    downloads: Gate = field(
+        default_factory=lambda: Gate(most=500, each=32, full="Too many of your downloads are under way.")
+    )
+    keys: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(8))

@@ -64,6 +64,13 @@ class Limiter:
             bucket.left -= 1
             return 0.0
 
+    def give_back(self, kind: Knocks, name: str) -> None:
+        """Count one request of a name less, which was none of that kind after all."""
+        with self._lock:
+            bucket = self._kinds.get(kind, {}).get(name)
+            if bucket is not None:
+                bucket.left += 1
+
 
 async def admit(service: "Service", request: Request, operation: Operation) -> Call:
     """The call of a request whose actor is known, may do this, and does not knock too often; raises ApiError."""
@@ -94,13 +101,25 @@ async def identify(service: "Service", request: Request, operation: Operation) -
         raise _wrong_key(service, request, "The Authorization header has to be: Bearer, a space, and a key.")
     if not token.startswith(PREFIX) and service.tokens is not None:
         actor = await _signed_in(service, request, service.tokens, token)
-    elif service.is_sqlite:  # one indexed read of a local file: cheaper than handing it to a thread
-        actor = service.keys.authenticate(token)
     else:
-        actor = await to_thread.run_sync(service.keys.authenticate, token)
+        actor = await _key_holder(service, request, token)
     if actor is None:
         raise _wrong_key(service, request, "Incorrect API key provided: it is unknown, revoked or expired.")
     return actor
+
+
+async def _key_holder(service: "Service", request: Request, token: str) -> Actor | None:
+    """Whose key this is. One that was never seen counts as wrong until it is found: guesses end before the database."""
+    is_new, where = not service.keys.knows(token), network(request)
+    if is_new:
+        _wait(service.limiter.take("wrong", where, WRONG_KEYS_A_MINUTE))
+    try:
+        if service.is_sqlite:  # one indexed read of a local file: cheaper than handing it to a thread
+            return service.keys.authenticate(token)
+        return await to_thread.run_sync(service.keys.authenticate, token, limiter=service.gates.keys)
+    finally:
+        if is_new:  # a wrong one is counted where it is refused
+            service.limiter.give_back("wrong", where)
 
 
 async def _signed_in(service: "Service", request: Request, tokens: Tokens, token: str) -> Actor | None:

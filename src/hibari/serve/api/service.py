@@ -64,7 +64,7 @@ class Service:
         own = settings.service
         users = Users(store)
         queue, blobs, webhooks = Queue(store), open_blobs(settings), Webhooks(store)
-        is_sqlite = store.engine.dialect.name == "sqlite"
+        lookup = Lookup(store) if store.engine.dialect.name == "sqlite" else None
         tokens = None
         if own.oidc_issuer is not None and own.oidc_audience is not None:
             tokens = Tokens(own.oidc_issuer, own.oidc_audience, users)
@@ -73,7 +73,7 @@ class Service:
             store=store,
             queue=queue,
             blobs=blobs,
-            keys=Keys(store),
+            keys=Keys(store, reading=lookup.reading if lookup is not None else None),
             tokens=tokens,
             audit=Audit(store),
             webhooks=webhooks,
@@ -84,10 +84,10 @@ class Service:
             helpers=Helpers.of(settings),
             uploads=Uploads(home, own.max_upload_mb * 10**6),
             limiter=Limiter(),
-            lookup=Lookup(store) if is_sqlite else None,
+            lookup=lookup,
             pace=Pace(store),
             gates=Gates(),
-            meters=Meters(store),
+            meters=Meters(store, blobs),
         )
 
     @property
