@@ -139,6 +139,7 @@ def test_an_erasure_takes_the_service_with_it(
     blob = here / "files" / name
     blob.parent.mkdir(parents=True)
     blob.write_bytes(b"a lark")
+    blob.with_name("video-1.mp4").write_bytes(b"of an attempt that was killed")
     asked = {"verb": "create", "model": "tiny", "size": "96x64", "seconds": "4", "status": "completed", "progress": 100}
     asked |= {"request": {}, "priority": 0, "cost": 1.0, "attempt": 1, "crashes": 0, "files": {"video": name}}
     with Store.open(here / "ledger.sqlite3") as store, store.writing() as connection:
@@ -147,8 +148,8 @@ def test_an_erasure_takes_the_service_with_it(
         connection.execute(insert(tables.videos).values(row))
     assert run(["ledger", "erase", "ann", "--yes"]) == 0
     erased = json.loads(capsys.readouterr().out)
-    assert (erased["videos"], erased["blobs"], erased["files_deleted"]) == (1, [name], 1)
-    assert not blob.exists()
+    assert (erased["videos"], erased["owners"], erased["files_deleted"]) == (1, [blob.parent.name], 2)
+    assert not blob.parent.exists()
     with Store.open(here / "ledger.sqlite3") as store:
         assert Keys(store).authenticate(token) is None and Keys(store).list() == []
     assert run(["audit", "verify"]) == 0, "and the log still holds"

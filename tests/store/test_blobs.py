@@ -85,6 +85,17 @@ def test_names_replacing_and_deleting(blobs: Blobs, tmp_path: Path) -> None:
     assert [name for name, _ in blobs.names()] == [names[1]]
 
 
+def test_clearing_takes_all_of_one_owner(blobs: Blobs, tmp_path: Path) -> None:
+    for name in (f"{ONE}/video-1.mp4", f"{ONE}/preview-1.webp", f"{TWO}/video.mp4"):
+        blobs.put(name, given(tmp_path, b"x"))
+    assert blobs.clear(ONE) == 2
+    assert [name for name, _ in blobs.names()] == [f"{TWO}/video.mp4"]
+    assert blobs.clear(ONE) == 0
+    for wrong in ("", "..", ONE[:-1], f"{ONE}/", f"../{ONE}"):
+        with pytest.raises(AssertionError, match="nobody's id"):
+            blobs.clear(wrong)
+
+
 def test_what_is_not_there(blobs: Blobs, tmp_path: Path) -> None:
     name = f"{ONE}/video.mp4"
     assert blobs.size(name) is None

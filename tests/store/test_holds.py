@@ -87,7 +87,7 @@ def test_what_is_refused_stays_failed_and_gives_its_files_up(house: House) -> No
     error = house.now(job).error
     assert error is not None and error.code == "moderation_blocked" and error.message.endswith(": a wound")
     assert house.queue.claim("w") is None and len(house.told()) == 2
-    assert house.queue.drop_refused() == ["video_1/in-1.png"]
+    assert house.queue.drop_refused() == [job.id]
     assert house.queue.drop_refused() == [] and house.now(job).files == {}
 
 
@@ -154,4 +154,14 @@ def test_pages_of_what_videos_wait_for(house: House) -> None:
 def test_a_hold_that_nobody_decides_expires(house: House) -> None:
     job = held(house)
     house.hand.move(2 * 3600 + 1)
-    assert [each.id for each in house.queue.expired()] == [job.id]
+    taken_away = house.queue.take_expired()
+    assert taken_away is not None and taken_away.id == job.id
+    item = house.reviews.find(FIRST)
+    assert item is not None and item.state == "refused", "its review is closed with it"
+
+
+def test_one_that_is_allowed_at_the_last_moment_stays(house: House) -> None:
+    job = held(house)
+    house.hand.move(2 * 3600 + 1)
+    house.reviews.decide(FIRST, YES)
+    assert house.queue.take_expired() is None and house.now(job).status == "queued"

@@ -320,12 +320,15 @@ def test_what_is_over(queue: Queue, hand: Hand) -> None:
     assert complete(queue, taken(queue))
     assert queue.fail(taken(queue), "x", "y")
     taken(queue)
-    assert not queue.expired()
+    assert queue.take_expired() is None
     hand.move(3600)
-    assert [job.id for job in queue.expired()] == [done.id]
+    taken_first = queue.take_expired()
+    assert taken_first is not None and taken_first.id == done.id
+    assert queue.take_expired() is None and queue.find(done.id) is None
     hand.move(23 * 3600)
-    assert [job.id for job in queue.expired()] == [done.id, failed.id], "failed ones are kept for a day"
-    assert [job.id for job in queue.expired(1)] == [done.id]
+    taken_next = queue.take_expired()
+    assert taken_next is not None and taken_next.id == failed.id, "failed ones are kept for a day"
+    assert queue.take_expired() is None
     assert again(queue, running).status == "in_progress"
 
 

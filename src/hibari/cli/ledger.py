@@ -94,9 +94,7 @@ def erase(
     settings = Settings.load(home=home)
     ledger, files, blobs = _open(home), HeldFiles(settings.home), open_blobs(settings)
     done = ledger.erase(user)
-    for name in done.blobs:
-        blobs.delete(name)
-    deleted = files.remove(done.files) + files.tidy(ledger) + len(done.blobs)
+    deleted = files.remove(done.files) + files.tidy(ledger) + sum(map(blobs.clear, done.owners))
     print(json.dumps(done.as_dict() | {"files_deleted": deleted}))
     if not done.scrubbed:
         print(f"hibari: {_traces(settings)}", file=sys.stderr)

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -19,7 +19,8 @@ from hibari.media.files import beside, output_error, sweep
 if TYPE_CHECKING:
     from obstore.store import S3Store
 
-NAME = re.compile(r"[a-z]{1,20}_[0-9a-f]{24}/[a-z][a-z0-9_-]{0,39}\.[a-z0-9]{1,16}")
+OWNER = re.compile(r"[a-z]{1,20}_[0-9a-f]{24}")
+NAME = re.compile(OWNER.pattern + r"/[a-z][a-z0-9_-]{0,39}\.[a-z0-9]{1,16}")
 CHUNK = 256 << 10
 _PART = 8 << 20  # of an upload in parts; S3 wants at least 5 MiB
 
@@ -45,6 +46,9 @@ class Blobs(Protocol):
 
     def delete(self, name: str) -> None:
         """Remove it, if it is there."""
+
+    def clear(self, owner: str) -> int:
+        """Remove all that is there of a video or a character, whoever left it; how many there were."""
 
     def names(self) -> Iterator[tuple[str, datetime]]:
         """Every blob, and when it was stored."""
@@ -108,10 +112,22 @@ class FolderBlobs:
         path = self._path(name)
         with _translated(name):
             path.unlink(missing_ok=True)
-            try:
+            with suppress(OSError):  # others of the same video are there, or it is gone already
                 path.parent.rmdir()
-            except OSError:  # others of the same video are there, or it is gone already
-                return
+
+    def clear(self, owner: str) -> int:
+        """See Blobs. What is being written goes too."""
+        folder = self.folder / _checked_owner(owner)
+        with _translated(owner):
+            try:
+                found = list(folder.iterdir())
+            except FileNotFoundError:
+                return 0
+            for path in found:
+                path.unlink(missing_ok=True)
+            with suppress(OSError):  # another file came just now, or the folder is gone already
+                folder.rmdir()
+        return len(found)
 
     def names(self) -> Iterator[tuple[str, datetime]]:
         """See Blobs."""
@@ -119,11 +135,11 @@ class FolderBlobs:
             name = f"{path.parent.name}/{path.name}"
             if NAME.fullmatch(name) is None:
                 continue
-            try:
-                with _translated(name):
+            with _translated(name):
+                try:
                     stored_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-            except BlobMissing:  # deleted while we looked
-                continue
+                except FileNotFoundError:  # deleted while we looked
+                    continue
             yield name, stored_at
 
     def _path(self, name: str) -> Path:
@@ -191,6 +207,17 @@ class S3Blobs:
         except BlobMissing:  # some stores say so, others do not
             return
 
+    def clear(self, owner: str) -> int:
+        """See Blobs."""
+        import obstore
+
+        found = 0
+        with self._translated(self.place):
+            for batch in obstore.list(self._store, prefix=_checked_owner(owner)):  # a whole part of a path
+                obstore.delete(self._store, [blob["path"] for blob in batch])
+                found += len(batch)
+        return found
+
     def names(self) -> Iterator[tuple[str, datetime]]:
         """See Blobs."""
         import obstore
@@ -252,6 +279,11 @@ def _bucket(bucket: str, prefix: str) -> "S3Store":
 def _checked(name: str) -> str:
     assert NAME.fullmatch(name), f"{name!r} is no name of ours"
     return name
+
+
+def _checked_owner(id: str) -> str:
+    assert OWNER.fullmatch(id), f"{id!r} is nobody's id"
+    return id
 
 
 def _missing(name: str) -> BlobMissing:

@@ -83,15 +83,13 @@ def withdraw_strays(connection: Connection, now: datetime) -> None:
         withdraw(connection, video_id, "The video is gone.", now)
 
 
-def take_blobs(connection: Connection) -> list[str]:
-    """Take the files out of refused videos' rows, which are for nobody any more; the blobs that nothing names now."""
+def take_files(connection: Connection) -> list[str]:
+    """Take the files out of refused videos' rows, which are for nobody any more; the ids whose blobs are to go."""
     videos = tables.videos
     refused = and_(videos.c.status == "failed", videos.c.error_code == BLOCKED, videos.c.files.is_not(None))
-    names: list[str] = []
-    for row in connection.execute(select(videos.c.id, videos.c.files).where(refused).with_for_update()).all():
-        names += row.files.values()
-        connection.execute(update(videos).where(videos.c.id == row.id).values(files=None))
-    return names
+    ids = list(connection.scalars(select(videos.c.id).where(refused).with_for_update()))
+    connection.execute(update(videos).where(videos.c.id.in_(ids)).values(files=None))
+    return ids
 
 
 def _waiting(generation_id: ColumnElement[int] | int) -> tuple[ColumnElement[bool], ...]:

@@ -295,10 +295,10 @@ class Queue:
         return names
 
     def drop_refused(self) -> Names:
-        """Take the files of refused videos out of their rows; the blobs that nothing names any more."""
+        """Take the files of refused videos out of their rows; the ids of those, whose blobs are the caller's."""
         with self._store.writing() as connection:
             holds.withdraw_strays(connection, self._clock(connection))
-            return holds.take_blobs(connection)
+            return holds.take_files(connection)
 
     def _fail(
         self, connection: Connection, job: Job, code: str, message: str, now: datetime, *, reason: str = "", **more: Any

@@ -118,7 +118,7 @@ def test_an_erasure_takes_what_names_the_person_and_leaves_what_verifies(full: L
     assert done.repeated == (GenerationId(3),), "a replay repeats what she asked for"
     assert (done.held_items, done.screenings, done.fingerprints) == (1, 5, 3)
     assert done.files == ("held/4.mp4",)
-    assert (done.videos, done.blobs) == (1, ("video_ann/video.mp4", "char_ann/clip.mp4"))
+    assert (done.videos, done.owners) == (1, ("video_1", "char_1"))
     for number in (1, 4):
         was, now = before[number], full.find(GenerationId(number))
         assert was is not None and now is not None and now.erased_at is not None

@@ -61,11 +61,29 @@ def house(tmp_path: Path) -> Iterator[House]:
 def test_expired_videos_go_with_their_files(house: House) -> None:
     old, new = house.finish(expires_in=timedelta(seconds=-1)), house.finish(expires_in=timedelta(hours=1))
     waiting = house.add()
+    house.put(f"{old}/video-1.mp4")  # of an attempt that was killed: no row names it
+    house.put(f"{old}/preview-1.webp")
     assert house.sweeper.sweep() == Swept(videos=1)
     assert house.queue.find(old) is None and house.queue.find(new) is not None
     assert house.queue.find(waiting.id) is not None
     assert house.names() == [f"{new}/latents.safetensors", f"{new}/video.mp4"]
     assert house.sweeper.sweep() == Swept()
+
+
+def test_what_is_allowed_between_two_looks_stays(house: House) -> None:
+    """The row as the sweeper finds it, and not as it was when somebody listed it, is what goes."""
+    late, gone = (house.finish(expires_in=timedelta(seconds=-1)) for _ in range(2))
+
+    class Watched(FolderBlobs):
+        def clear(self, owner: str) -> int:
+            with house.store.writing() as connection:  # while the first goes, a reviewer lets the other go on
+                again = update(tables.videos).where(tables.videos.c.id != owner)
+                connection.execute(again.values(status="queued", expires_at=None))
+            return super().clear(owner)
+
+    sweeper = Sweeper(house.store, house.queue, Watched(house.blobs.folder), house.webhooks)
+    assert sweeper.sweep() == Swept(videos=1)
+    assert [house.queue.find(id) is None for id in (late, gone)] == [True, False]
 
 
 def test_latents_go_before_their_video(house: House) -> None:

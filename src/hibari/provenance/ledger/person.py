@@ -23,7 +23,7 @@ _BATCH = 500
 class Erasure:
     """What was erased. `files` are those of held items, which the caller removes (`HeldFiles.remove`) once this stands.
 
-    `blobs` are the files of the service's `videos` and characters, which the caller deletes from where they lie;
+    `owners` are the ids of the service's `videos` and characters, whose files the caller clears from where they lie;
     `service_rows` counts all that the service kept, keys and quotas too.
 
     `repeated` are generations of others that lost their request, which repeated one of the user's: replays, and sheets
@@ -39,7 +39,7 @@ class Erasure:
     files: tuple[str, ...]
     videos: int
     service_rows: int
-    blobs: tuple[str, ...]
+    owners: tuple[str, ...]
     scrubbed: bool = False
 
     @property
@@ -119,7 +119,7 @@ def erase(connection: Connection, user: str, at: datetime) -> Erasure:
     mine = table.c.user_name == user
     connection.execute(update(table).where(mine, table.c.state == "held").values(state="refused"))
     connection.execute(update(table).where(mine).values(_FORGOTTEN | {"user_name": None, "erased_at": at}))
-    videos, rows, blobs = service_data.erase(connection, user)
+    videos, rows, owners = service_data.erase(connection, user)
     return Erasure(
         generations=tuple(GenerationId(value) for value in sorted(ids)),
         repeated=tuple(GenerationId(value) for value in repeated),
@@ -129,7 +129,7 @@ def erase(connection: Connection, user: str, at: datetime) -> Erasure:
         files=tuple(files),
         videos=videos,
         service_rows=rows,
-        blobs=blobs,
+        owners=owners,
     )
 
 

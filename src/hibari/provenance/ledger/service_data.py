@@ -36,11 +36,10 @@ def export(connection: Connection, user: str) -> dict[str, list[dict[str, Any]]]
 
 
 def erase(connection: Connection, user: str) -> tuple[int, int, tuple[str, ...]]:
-    """Take a user out of the service's tables: the videos and all rows, counted, and blobs for the caller to remove."""
+    """Take a user out of the service's tables: the videos and all rows, counted, and whose blobs the caller clears."""
     videos, characters, audit = tables.videos, tables.characters, tables.audit
-    files = connection.execute(select(videos.c.files).where(videos.c.user_name == user)).scalars().all()
-    blobs = [name for each in files for name in (each or {}).values()]
-    blobs += connection.execute(select(characters.c.file).where(characters.c.user_name == user)).scalars()
+    made = list(connection.scalars(select(videos.c.id).where(videos.c.user_name == user)))
+    kept = list(connection.scalars(select(characters.c.id).where(characters.c.user_name == user)))
     rows = 0
     for table in OWNED.values():  # a webhook's events go with it
         rows += connection.execute(delete(table).where(table.c.user_name == user)).rowcount
@@ -49,7 +48,7 @@ def erase(connection: Connection, user: str) -> tuple[int, int, tuple[str, ...]]
         connection.execute(update(audit).where(audit.c.actor == name).values(actor=pseudonym(name)))
         about = audit.c.resource == user_resource(name)
         connection.execute(update(audit).where(about).values(resource=user_resource(pseudonym(name))))
-    return len(files), rows, tuple(blobs)
+    return len(made), rows, (*made, *kept)
 
 
 def _names(user: str) -> tuple[str, str]:

@@ -86,12 +86,9 @@ class Sweeper:
 
     def _sweep_videos(self) -> int:
         count = 0
-        while over := self._queue.expired():
-            for job in over:
-                removed = self._queue.remove(job.id)
-                if removed is not None:  # else another machine was faster
-                    self._delete(removed.files.values())
-                    count += 1
+        while (removed := self._queue.take_expired()) is not None:
+            self._blobs.clear(removed.id)
+            count += 1
         return count
 
     def _sweep_latents(self) -> int:
@@ -100,9 +97,10 @@ class Sweeper:
         return len(names)
 
     def _sweep_refused(self) -> int:
-        names = self._queue.drop_refused()
-        self._delete(names)
-        return len(names)
+        ids = self._queue.drop_refused()
+        for id in ids:
+            self._blobs.clear(id)
+        return len(ids)
 
     def _sweep_orphans(self, now: datetime) -> int:
         if self._orphans_at is not None and now - self._orphans_at < ORPHANS_EVERY:

@@ -12,7 +12,7 @@ from hibari.serve.api.call import Call
 from hibari.serve.api.errors import LOG, ApiError, invalid, missing, not_found
 from hibari.serve.api.making import Attached, queue_job, read_wish, start_image
 from hibari.serve.api.uploads import CLIPS, Shelf, checked_clip
-from hibari.serve.api.wire import Fields, page, video_object
+from hibari.serve.api.wire import Fields, checked_text, page, video_object
 from hibari.serve.asked import Source
 from hibari.store.queue_rows import Job
 
@@ -30,12 +30,14 @@ async def retrieve_video(call: Call) -> Response:
 
 
 async def list_videos(call: Call) -> Response:
-    """A page of the caller's videos, the newest first."""
-    asked = call.page_query()
+    """A page of the caller's videos, the newest first; `user` names another, for who may list theirs."""
+    asked, user = call.page_query(), call.query("user")
+    if user is not None:
+        await call.permit(checked_text("user", user, 200), None, "user")
     if asked.after is not None and not VIDEO_ID.fullmatch(asked.after):
         raise invalid("after", "It is no video's id. Give last_id of the page before.")
     jobs, has_more = await to_thread.run_sync(
-        lambda: call.service.queue.list(call.actor.user, limit=asked.limit, after=asked.after, order=asked.order)
+        lambda: call.service.queue.list(user or call.actor.user, limit=asked.limit, after=asked.after, order=asked.order)
     )
     outlook = await call.service.pace.outlook()
     return JSONResponse(page([video_object(job, outlook.place(job)) for job in jobs], has_more))
@@ -69,7 +71,7 @@ async def extend_video(call: Call) -> Response:
 async def _once(call: Call, make: Callable[[Call, Fields, Shelf], Awaitable[Job]]) -> Response:
     """What a request makes, or what the same Idempotency-Key made before, whatever became of its source since."""
     async with call.fields() as (fields, shelf):
-        key, queue = call.idempotency_key(fields), call.service.queue
+        key, queue = await call.idempotency_key(fields), call.service.queue
         first = await to_thread.run_sync(queue.made_before, call.actor.user, key) if key is not None else None
         return await video_answer(call, first or await make(call, fields, shelf))
 
@@ -149,11 +151,10 @@ def finished(job: Job, param: str) -> Source:
 
 def drop_files(call: Call, job: Job) -> None:
     """Delete the blobs of a job whose row is gone; what cannot be deleted now is the sweeper's."""
-    for name in job.files.values():
-        try:
-            call.service.blobs.delete(name)
-        except HibariError as error:
-            LOG.warning("%s stays for now: %s", name, error)
+    try:
+        call.service.blobs.clear(job.id)
+    except HibariError as error:
+        LOG.warning("files of %s stay for now: %s", job.id, error)
 
 
 async def _source(call: Call, fields: Fields) -> tuple[Source, Attached | None, Job | None]:
@@ -175,7 +176,7 @@ async def _source(call: Call, fields: Fields) -> tuple[Source, Attached | None, 
             fps=info.fps,
         )
         return source, Attached(upload=upload, suffix=suffix), None
-    given: Any = fields.raw("video")
+    given: Any = await to_thread.run_sync(fields.raw, "video")
     fields.finish()
     if given is None:
         raise missing("video")
