@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from warnings import warn
 
 import numpy as np
 import pytest
@@ -152,10 +153,17 @@ def test_python_2(service: WholeService, picture: Path, clip: Path, tmp_path: Pa
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=False, reason="a release newer than the pinned one may have dropped what was announced to go")
+@pytest.mark.filterwarnings("always:THE NEWEST CLIENT:UserWarning")  # printed at the end of the run, and no failure
 def test_python_newest_3(service: WholeService, picture: Path, clip: Path, tmp_path: Path) -> None:
+    """A newer release than the pinned one may have dropped what was announced to go, which is no fault of ours."""
     target = pip_install(tmp_path / "packages", "--upgrade", "openai>=3.54,<4")
-    walked(python_walker(tmp_path, environment(), target), service, picture, clip, "python-newest")
+    [version] = [path.name.split("-")[1] for path in target.glob("openai-*.dist-info")]
+    if f"openai=={version}" in (ROOT / "constraints.txt").read_text().splitlines():
+        pytest.skip(f"{version} is the newest 3.x and the pinned one, which test_python_as_pinned walks")
+    try:
+        walked(python_walker(tmp_path, environment(), target), service, picture, clip, "python-newest")
+    except (AssertionError, LookupError, ValueError) as error:
+        warn(f"THE NEWEST CLIENT, openai {version}, DOES NOT WALK THROUGH: {error}", stacklevel=1)
 
 
 def test_npm_6(service: WholeService, picture: Path, clip: Path, tmp_path: Path) -> None:

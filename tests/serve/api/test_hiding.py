@@ -1,5 +1,6 @@
 """Another's thing and no thing are one answer, for every route of the table that names one. About 10 seconds."""
 
+import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,12 @@ import httpx
 import pytest
 
 from api_house import Api, api
-from hibari.access import Audit
+from hibari.access import Audit, Users
+from hibari.provenance.ids import GenerationId
+from hibari.provenance.ledger import HeldItem, Reviews
 from hibari.serve.api.call import DENIALS_A_MINUTE, Operation
 from hibari.serve.api.operations import operations
+from queue_jobs import NOON
 
 CLIP = b"\0\0\0\x18ftypmp42" + bytes(16)
 
@@ -18,6 +22,8 @@ CLIP = b"\0\0\0\x18ftypmp42" + bytes(16)
 @pytest.fixture(scope="module")
 def shared(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     with api(home, tmp_path_factory.mktemp("hiding"), jobs_at_once=500, seconds_a_day=1e6) as opened:
+        Users(opened.service.store).add("rita", "reviewer")
+        opened.keys["rita"], _ = opened.service.keys.create("rita")
         yield opened
 
 
@@ -44,15 +50,36 @@ def a_character(shared: Api) -> str:
     return id
 
 
-# What a name in a path names, and how ann comes to have one. A route with a name that is not here fails the test, so
-# that nobody adds one without saying whose its things are. None: they are everybody's, or all of them one role's.
-OWNED: dict[str, Callable[[Api], str] | None] = {
-    "video_id": a_video,
-    "character_id": a_character,
-    "endpoint_id": a_webhook,
-    "model": None,
-    "review_id": None,
+def a_review(shared: Api) -> str:
+    """What was held of a video of ann's, which waits."""
+    shared.create()
+    job = shared.service.queue.claim("worker")
+    assert job is not None and job.user == "ann"
+    id = GenerationId(secrets.randbits(48))
+    request = {"prompt": job.prompt}
+    item = HeldItem(
+        id=id, created_at=NOON, user="ann", video=job.id, stage="prompt", request=request, categories={}, reason="r"
+    )
+    Reviews(shared.service.store).hold(item)
+    held = f"{job.id}/held-1.mp4"
+    clip = shared.service.settings.home / "held.mp4"
+    clip.write_bytes(CLIP)
+    shared.service.blobs.put(held, clip)
+    waits = {"files": {"held": held}, "request": job.request, "hours": 2}
+    assert shared.service.queue.hold(job, "it waits", generation_id=id.value, **waits)
+    return str(id)
+
+
+# What a name in a path names, how there comes to be one that is not bob's, and who sees it. A route with a name that
+# is not here fails the test, so that nobody adds one without saying whose its things are.
+OWNED: dict[str, tuple[Callable[[Api], str], str]] = {
+    "video_id": (a_video, "ann"),
+    "character_id": (a_character, "ann"),
+    "endpoint_id": (a_webhook, "ann"),
+    "review_id": (a_review, "rita"),
 }
+EVERYBODYS = {"model": "what is installed is told to every user, and is one answer for all"}
+ROLES_ALONE = {"review_id"}  # a 403 before the id is looked at: bob's role has none of them
 
 
 def named(operation: Operation) -> list[str]:
@@ -60,7 +87,7 @@ def named(operation: Operation) -> list[str]:
 
 
 def by_path() -> list[Operation]:
-    return [one for one in operations() if named(one)]
+    return [one for one in operations() if named(one) and not EVERYBODYS.keys() & set(named(one))]
 
 
 def by_body() -> list[Operation]:
@@ -94,7 +121,7 @@ def asked(shared: Api, operation: Operation, id: str, who: str) -> httpx.Respons
     for name in named(operation):
         path = path.replace("{" + name + "}", id)
     more: dict[str, Any] = {"json": filled(operation)} if operation.body is not None else {}
-    method = "HEAD" if who == "ann" and operation.media == "text/event-stream" else operation.method  # it goes on
+    method = "HEAD" if who != "bob" and operation.media == "text/event-stream" else operation.method  # it goes on
     return shared.ask(method, path, who, headers={"x-request-id": "same"}, **more)
 
 
@@ -109,22 +136,28 @@ def never(id: str) -> str:
 
 
 def test_every_name_in_a_path_is_known_here() -> None:
-    assert {name for one in operations() for name in named(one)} <= OWNED.keys()
+    assert {name for one in operations() for name in named(one)} == OWNED.keys() | EVERYBODYS.keys()
+
+
+def test_what_is_everybodys_is_one_answer(shared: Api) -> None:
+    for operation in operations():
+        if EVERYBODYS.keys() & set(named(operation)):
+            mine, bobs = asked(shared, operation, "tiny", "ann"), asked(shared, operation, "tiny", "bob")
+            assert mine.status_code == 200 and seen(mine) == seen(bobs), operation.id
 
 
 @pytest.mark.parametrize("operation", by_path(), ids=lambda one: one.id)
 def test_a_path_to_anothers_thing_is_a_path_to_nothing(shared: Api, operation: Operation) -> None:
     (name,) = named(operation)
-    make = OWNED[name]
-    if make is None:
-        return
+    make, who = OWNED[name]
     shared.service.limiter._kinds.clear()
     id = make(shared)
     anothers, nothing = asked(shared, operation, id, "bob"), asked(shared, operation, never(id), "bob")
     assert seen(anothers) == seen(nothing)
-    assert anothers.status_code == 404 and anothers.json()["error"]["code"] == "not_found"
+    refused = (403, "permission_denied") if name in ROLES_ALONE else (404, "not_found")
+    assert (anothers.status_code, anothers.json()["error"]["code"]) == refused
     assert id not in anothers.text
-    mine = asked(shared, operation, id, "ann")
+    mine = asked(shared, operation, id, who)
     assert mine.status_code != 404 or mine.json()["error"]["code"] != "not_found", "what was asked for was there"
 
 
