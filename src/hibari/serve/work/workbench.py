@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -11,10 +12,9 @@ from threading import Thread
 
 from hibari.config import Settings
 from hibari.serve.pipes import encode_settings
-from hibari.serve.work.protocol import Answer, Holds, Order, decode, encode
+from hibari.serve.work.protocol import Answer, Holds, Make, Order, decode, encode
 
 GOODBYE_S = 1.0
-_COUNTS = (Path("/sys/fs/cgroup/memory.events"), Path("/proc/vmstat"))  # of a container, and of the whole machine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +28,10 @@ class Died:
 class Workbench:
     """A maker process and the pipes to it. One thread at a time uses it."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Start a maker; it says Ready, or NotReady, once it knows."""
-        self._kills_before = _memory_kills()
+    def __init__(self, settings: Settings, root: Path = Path("/")) -> None:
+        """Start a maker; it says Ready, or NotReady, once it knows. What the system counts is read below `root`."""
+        self._root = root
+        self._kills_before = memory_kills(root)
         self._was_killed = False
         self.holds: Holds | None = None  # as it last said
         self._process = subprocess.Popen(
@@ -53,6 +54,8 @@ class Workbench:
 
     def tell(self, order: Order) -> None:
         """Send an order. Where the maker is gone, that is heard and not raised."""
+        if isinstance(order, Make):
+            self._kills_before = memory_kills(self._root)  # what was killed earlier says nothing about this
         self._write(encode(order))
 
     def hear(self, timeout_s: float) -> Answer | Died | None:
@@ -103,13 +106,30 @@ class Workbench:
                         self._heard.put(answer)  # type: ignore[arg-type]  # a maker sends answers alone
         returncode = self._process.wait()
         killed = returncode == -signal.SIGKILL and not self._was_killed
-        self._heard.put(Died(returncode=returncode, for_memory=killed and _memory_kills() > self._kills_before))
+        self._heard.put(
+            Died(returncode=returncode, for_memory=killed and memory_kills(self._root) > self._kills_before)
+        )
 
 
-def _memory_kills() -> int:
-    """How many processes the operating system has killed for memory, as far as it says so."""
-    found = 0
-    for path in _COUNTS:
-        if path.is_file():
-            found += sum(map(int, re.findall(r"(?m)^oom_kill (\d+)$", path.read_text())))
-    return found
+def memory_kills(root: Path = Path("/")) -> int:
+    """How many processes the system has killed for memory: of our control group, else of the whole machine.
+
+    Both versions of control groups count them (https://docs.kernel.org/admin-guide/cgroup-v2.html), the root group in
+    neither. A container may see its own group at the place of the root.
+    """
+    for path in (*_group_counts(root), root / "proc/vmstat"):
+        if path.is_file() and (found := re.search(r"(?m)^oom_kill (\d+)$", path.read_text())) is not None:
+            return int(found[1])
+    return 0
+
+
+def _group_counts(root: Path) -> Iterator[Path]:
+    """Where the kills of our control group may be counted, the likeliest first."""
+    groups, mounted = root / "proc/self/cgroup", root / "sys/fs/cgroup"
+    for line in groups.read_text().splitlines() if groups.is_file() else ():
+        _, controllers, path = line.split(":", 2)
+        own = path.lstrip("/")
+        if controllers == "memory":
+            yield from (mounted / "memory" / own / "memory.oom_control", mounted / "memory/memory.oom_control")
+        elif not controllers:
+            yield from (mounted / own / "memory.events", mounted / "memory.events")
