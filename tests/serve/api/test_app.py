@@ -271,6 +271,18 @@ def test_pages(shared: Api) -> None:
         fault(shared.get(f"/v1/videos?{query}", "root"), 400, "invalid_value", param)
 
 
+def test_who_may_lists_what_is_anothers(shared: Api) -> None:
+    made = shared.create("ann")["id"]
+    assert shared.get("/v1/videos?user=ann&limit=1", "root").json()["first_id"] == made
+    assert shared.get("/v1/videos?user=ann&limit=1", "ann").json()["first_id"] == made
+    assert shared.get("/v1/videos?user=nobody", "root").json()["data"] == []
+    for who in ("bob", "eve"):
+        fault(shared.get("/v1/videos?user=ann", who), 404, "not_found", "user")
+    for wrong in ("", "%00", "x" * 201):
+        code = "string_above_max_length" if len(wrong) > 200 else "invalid_value"
+        fault(shared.get(f"/v1/videos?user={wrong}", "root"), 400, code, "user")
+
+
 def test_one_key_makes_one_video(shared: Api) -> None:
     headers = {"idempotency-key": "once"}
     first = shared.post("/v1/videos", json=SAID, headers=headers).json()

@@ -1,13 +1,19 @@
 """What somebody with a key, or without one, might send to stall the service or fill its memory. About 5 seconds."""
 
+import base64
+import json
+import threading
 import time
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from api_house import Api, api, fault
+from hibari.serve.api.uploads import _copy, data_of
+from hibari.serve.api.wire import Fields, _loaded
 
 FORM = "multipart/form-data; boundary=x"
 
@@ -116,3 +122,34 @@ def test_an_issuer_that_is_down_is_a_503_that_says_so(home: Path, tmp_path: Path
         assert "issuer cannot be reached" in fault(sent, 503, "issuer_unreachable")
         assert int(sent.headers["retry-after"]) >= 1
         assert opened.get("/v1/videos").status_code == 200, "keys open all the same"
+
+
+@pytest.mark.parametrize("as_form", [False, True])
+def test_a_large_picture_in_a_data_url_is_read_beside_the_loop(
+    shared: Api, monkeypatch: pytest.MonkeyPatch, as_form: bool
+) -> None:
+    """Twenty million characters of one user's must not be everybody's half second."""
+    threads = set[str]()
+
+    def beside(work: Callable[..., Any]) -> Callable[..., Any]:
+        def told(*given: Any) -> Any:
+            threads.add(f"{work.__name__} {threading.current_thread() is threading.main_thread()}")
+            return work(*given)
+
+        return told
+
+    monkeypatch.setattr("hibari.serve.api.making.data_of", beside(data_of))
+    monkeypatch.setattr(Fields, "digest", beside(Fields.digest))
+    monkeypatch.setattr("hibari.serve.api.wire._loaded", beside(_loaded))
+    monkeypatch.setattr("hibari.serve.api.uploads._copy", beside(_copy))
+    reference = {"image_url": "data:image/png;base64," + base64.b64encode(bytes(1 << 20)).decode()}
+    said = {"prompt": (None, "a fox"), "input_reference": (None, json.dumps(reference))}
+    sent = {"files": said} if as_form else {"json": {"prompt": "a fox", "input_reference": reference}}
+    answer = shared.post("/v1/videos", headers={"idempotency-key": "large"}, **sent)  # type: ignore[arg-type]
+    fault(answer, 400, "invalid_file", "input_reference")
+    assert threads == {f"{name} False" for name in ("data_of", "digest", "_loaded", "_copy")}
+
+
+def test_a_digest_is_made_once() -> None:
+    fields = Fields({"prompt": "a fox"})
+    assert fields.digest() is fields.digest() != Fields({"prompt": "a hen"}).digest()

@@ -101,7 +101,7 @@ class Call:
             raise ApiError(400, "It is given twice.", code="invalid_value", param=name)
         return values[0] if values else None
 
-    def idempotency_key(self, fields: Fields) -> RequestKey | None:
+    async def idempotency_key(self, fields: Fields) -> RequestKey | None:
         """The key of the request, and what it stands for: route, fields and files. Raises InvalidRequest."""
         key = self.request.headers.get("idempotency-key")
         if key is None:
@@ -109,7 +109,8 @@ class Call:
         if not _KEY.fullmatch(key):
             hint = "Give 1 to 255 printable characters without spaces."
             raise InvalidRequest("It cannot be a key.", option="Idempotency-Key", hint=hint)
-        said = f"{self.request.method} {self.request.url.path}\n{fields.digest()}"
+        digest = await to_thread.run_sync(fields.digest)
+        said = f"{self.request.method} {self.request.url.path}\n{digest}"
         return key, hashlib.sha256(said.encode()).hexdigest()
 
     def page_query(self) -> "PageQuery":
@@ -154,10 +155,10 @@ class Call:
                 text = f"The body has to be {allowed}, and its content-type has to say so."
                 raise ApiError(415, text, code="unsupported_media_type")
 
-    async def permit(self, owner: str, id: str, param: str, action: Action | None = None) -> None:
+    async def permit(self, owner: str, id: str | None, param: str, action: Action | None = None) -> None:
         """Raise ApiError where the actor may not do this to that thing; 404 where they may not know of it.
 
-        `param` is what named it.
+        `param` is what named it; of a list there is no id.
         """
         asked = action or self.operation.action
         assert asked is not None

@@ -23,7 +23,7 @@ MAX_NAME = 80
 async def create_character(call: Call) -> Response:
     """Keep a clip (or a picture) under a name, with a statement about who is in it."""
     async with call.fields() as (fields, _):
-        key, kept = call.idempotency_key(fields), call.service.characters
+        key, kept = await call.idempotency_key(fields), call.service.characters
         first = await to_thread.run_sync(kept.made_before, call.actor.user, key) if key is not None else None
         return JSONResponse(_character_object(first or await _keep(call, fields)))
 
@@ -75,7 +75,7 @@ async def _keep(call: Call, fields: Fields) -> Character:
     id, user = new_character_id(), call.actor.user
     stated = {"people": consent, "stated_by": user, "stated_at": datetime.now(UTC).isoformat()}
     new = NewCharacter(id=id, user=user, name=name, file=f"{id}/clip{suffix}", consent=stated)
-    key, kept, blobs = call.idempotency_key(fields), call.service.characters, call.service.blobs
+    key, kept, blobs = await call.idempotency_key(fields), call.service.characters, call.service.blobs
     await to_thread.run_sync(blobs.put, new.file, upload.path)
     try:
         made = await to_thread.run_sync(lambda: kept.add(new, key=key, note=call.noting()))

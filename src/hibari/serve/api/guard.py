@@ -67,8 +67,7 @@ class Limiter:
     def give_back(self, kind: Knocks, name: str) -> None:
         """Count one request of a name less, which was none of that kind after all."""
         with self._lock:
-            bucket = self._kinds.get(kind, {}).get(name)
-            if bucket is not None:
+            if kind in self._kinds and (bucket := self._kinds[kind].get(name)) is not None:
                 bucket.left += 1
 
 

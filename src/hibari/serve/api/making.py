@@ -126,7 +126,7 @@ async def start_image(call: Call, fields: Fields, shelf: Shelf) -> Attached | No
     name = "input_reference"
     upload = fields.upload(name)
     if upload is None:
-        given = fields.raw(name)
+        given = await to_thread.run_sync(fields.raw, name)  # in a form, a data URL lies in text that is JSON
         if given is None:
             return None
         if not isinstance(given, dict):
@@ -145,7 +145,7 @@ async def picture_at(call: Call, url: Any, param: str) -> bytes:
     if not isinstance(url, str):
         raise invalid(param, "A URL is expected here.", "invalid_type")
     if url[:5].lower() == "data:":
-        return data_of(url, param)
+        return await to_thread.run_sync(data_of, url, param)
     if call.service.settings.service.fetch_urls != "on":
         raise invalid(param, "This service fetches no URLs. Send the file, or a base64 data URL.", "not_supported")
     checked_text(param, url, 4096)
@@ -171,7 +171,7 @@ async def queue_job(
     """
     draft = await settle(call, wish, verb, attached=attached, source=source, inherited=inherited)
     new, blob = draft.job, draft.job.files.get("input")
-    key, quota = call.idempotency_key(fields), quota_of(call.actor.limits, call.service.settings.service)
+    key, quota = await call.idempotency_key(fields), quota_of(call.actor.limits, call.service.settings.service)
     queue, seconds, note = call.service.queue, draft.seconds, call.noting("asked for")
     await to_thread.run_sync(lambda: queue.check_room(new.user, quota=quota, seconds=seconds, key=key))
     if attached is not None and blob is not None:

@@ -92,9 +92,9 @@ def _making() -> tuple[Operation, ...]:
 def _reading() -> tuple[Operation, ...]:
     variant = {"variant": {"type": "string", "enum": [*VARIANTS, PREVIEW_VARIANT]}}
     one = "/v1/videos/{video_id}"
-    kind = "video"
+    kind, listed = "video", shapes.LIST_QUERY | {"user": TEXT}
     return (
-        _of("GET", "/v1/videos", list_videos, "video.list", kind=kind, query=shapes.LIST_QUERY, answer=_VIDEOS),
+        _of("GET", "/v1/videos", list_videos, "video.list", kind=kind, query=listed, answer=_VIDEOS),
         _of("GET", one, retrieve_video, "video.read", kind=kind, answer=_VIDEO),
         _of("DELETE", one, delete_video, "video.delete", kind=kind),
         _of("GET", f"{one}/content", download_content, "video.read", kind=kind, query=variant, media="video/mp4"),

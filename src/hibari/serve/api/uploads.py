@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -100,11 +101,8 @@ class Shelf:
         return Upload(path=path, size=size, sha256=sha256, lane=self.lane, party=self.party)
 
     async def keep_bytes(self, data: bytes) -> Upload:
-        """The same of bytes at hand."""
-        path = self.stack.enter_context(self.uploads.private_file())
-        await to_thread.run_sync(path.write_bytes, data)
-        sha256 = hashlib.sha256(data).hexdigest()
-        return Upload(path=path, size=len(data), sha256=sha256, lane=self.lane, party=self.party)
+        """The same of bytes at hand; raises ApiError where they are too large."""
+        return await self.keep(BytesIO(data))
 
 
 def checked_clip(info: decode.MediaInfo, param: str) -> ClipShape:

@@ -31,13 +31,14 @@ async def retrieve_video(call: Call) -> Response:
 
 async def list_videos(call: Call) -> Response:
     """A page of the caller's videos, the newest first; `user` names another, for who may list theirs."""
-    asked, user = call.page_query(), call.query("user")
-    if user is not None:
-        await call.permit(checked_text("user", user, 200), None, "user")
+    asked, whose = call.page_query(), call.query("user")
+    if whose is not None:
+        await call.permit(checked_text("user", whose, 200), None, "user")
+    user = whose or call.actor.user
     if asked.after is not None and not VIDEO_ID.fullmatch(asked.after):
         raise invalid("after", "It is no video's id. Give last_id of the page before.")
     jobs, has_more = await to_thread.run_sync(
-        lambda: call.service.queue.list(user or call.actor.user, limit=asked.limit, after=asked.after, order=asked.order)
+        lambda: call.service.queue.list(user, limit=asked.limit, after=asked.after, order=asked.order)
     )
     outlook = await call.service.pace.outlook()
     return JSONResponse(page([video_object(job, outlook.place(job)) for job in jobs], has_more))

@@ -29,6 +29,7 @@ class Fields:
     def __init__(self, values: dict[str, Any]) -> None:
         self._values = values
         self._read: set[str] = set(IGNORED)
+        self._digest: str | None = None
 
     def raw(self, name: str) -> Any:
         """A value as it came; text that holds a JSON list or object is read, since forms know no structures."""
@@ -123,9 +124,14 @@ class Fields:
                 raise invalid(_cut(name), f"Unknown parameter: '{_cut(name)}'.", "unknown_parameter")
 
     def digest(self) -> str:
-        """The SHA-256 of what was said, whatever its order and encoding; files count by their own."""
-        text = json.dumps(self._values, sort_keys=True, default=_digest_of)
-        return hashlib.sha256(text.encode()).hexdigest()
+        """The SHA-256 of what was said, whatever its order and encoding; files count by their own.
+
+        Made once: of a picture in a data URL it takes a good part of a second, and no event loop should.
+        """
+        if self._digest is None:
+            text = json.dumps(self._values, sort_keys=True, default=_digest_of)
+            self._digest = hashlib.sha256(text.encode()).hexdigest()
+        return self._digest
 
 
 def checked_text(name: str, value: str, most: int = 32_000) -> str:
