@@ -32,6 +32,7 @@ from hibari.store import Store
 ADMIN, FIRST_KEY = "admin", "admin.key"
 FAREWELL_S = 20.0  # more than a worker's own: what it makes, its cancel, its maker's end
 LOOK_S = 0.2
+_UNREAD_MS = 60_000  # that what was sent may lie unread on the other side before the connection ends
 _LOG = logging.getLogger(__name__)
 
 
@@ -234,6 +235,8 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
     # asyncio lets small answers go at once (TCP_NODELAY) only on sockets that are TCP by name.
     with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sys.platform == "linux":  # what is accepted inherits it; elsewhere who reads no more keeps a socket
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_MS)
         try:
             listener.bind((host, port))
         except (OSError, OverflowError) as error:

@@ -4,10 +4,11 @@ import re
 from http import HTTPStatus
 
 from anyio import to_thread
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from hibari.serve.api.call import Call
 from hibari.serve.api.errors import ApiError, invalid
+from hibari.serve.api.sending import Counted
 from hibari.serve.api.videos import find
 from hibari.serve.files import PREVIEW, blob_of
 from hibari.store.blobs import BlobMissing
@@ -47,7 +48,11 @@ async def file_response(call: Call, blob: str, kind: str, *, name: str, tag: str
     known = call.request.headers.get("if-none-match", "")
     if known.strip() == "*" or tag in (each.strip() for each in known.split(",")):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-    return await to_thread.run_sync(_part, call, blob, kind, size, headers)
+    start, length, status = _part(call, size, headers)
+    if call.request.method == "HEAD":
+        return Response(status_code=status, headers=headers, media_type=kind)
+    pieces = await to_thread.run_sync(call.service.blobs.open, blob, start, length)
+    return Counted(pieces, call.service.gates.downloads, call.party, status=status, headers=headers, kind=kind)
 
 
 async def preview_blob(call: Call, job: Job) -> str | None:
@@ -88,8 +93,8 @@ def _blob(call: Call, job: Job, variant: str) -> tuple[str, str]:
     return job.files[variant], VARIANTS[variant]
 
 
-def _part(call: Call, name: str, kind: str, size: int, headers: dict[str, str]) -> Response:
-    """The whole file, or the one range that was asked for."""
+def _part(call: Call, size: int, headers: dict[str, str]) -> tuple[int, int, HTTPStatus]:
+    """Start and length of the whole file, or of the one range that was asked for; `headers` say so."""
     start, length, status = 0, size, HTTPStatus.OK
     wanted = call.request.headers.get("range")
     if wanted is not None and call.request.headers.get("if-range", headers["etag"]) == headers["etag"]:
@@ -99,9 +104,7 @@ def _part(call: Call, name: str, kind: str, size: int, headers: dict[str, str]) 
             status = HTTPStatus.PARTIAL_CONTENT
             headers |= {"content-range": f"bytes {start}-{start + length - 1}/{size}"}
     headers |= {"content-length": str(length)}
-    if call.request.method == "HEAD":
-        return Response(status_code=status, headers=headers, media_type=kind)
-    return StreamingResponse(call.service.blobs.open(name, start, length), status, headers, kind)
+    return start, length, status
 
 
 def _span(first: str, last: str, size: int) -> tuple[int, int]:

@@ -3,35 +3,23 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 from anyio import to_thread
-from starlette.responses import Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.responses import Response
 
+from hibari.access import Resource, decide
 from hibari.serve.api.call import Call
 from hibari.serve.api.content import preview_blob
+from hibari.serve.api.errors import ApiError
+from hibari.serve.api.guard import identify
+from hibari.serve.api.sending import Counted
 from hibari.serve.api.videos import find
 from hibari.serve.api.wire import video_object
 from hibari.store.queue_rows import Job
 
-EVERY_S, ALIVE_S, LONGEST_S = 0.5, 15.0, 3600.0
-
-
-class _Counted(StreamingResponse):
-    """A stream that gives its place back however it ends, even before its first word."""
-
-    def __init__(self, told: AsyncIterator[str], leave: Callable[[], None], headers: dict[str, str]) -> None:
-        super().__init__(told, headers=headers, media_type="text/event-stream")
-        self._leave = leave
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            self._leave()
+EVERY_S, ASK_AGAIN_S, ALIVE_S, LONGEST_S = 0.5, 5.0, 15.0, 3600.0
 
 
 async def stream_events(call: Call) -> Response:
@@ -41,13 +29,12 @@ async def stream_events(call: Call) -> Response:
     if call.request.method == "HEAD":
         return Response(headers=headers, media_type="text/event-stream")
     streams = call.service.gates.streams
-    streams.enter(call.party)
-    return _Counted(_changes(call, job), lambda: streams.leave(call.party), headers)
+    return Counted(_changes(call, job), streams, call.party, headers=headers, kind="text/event-stream")
 
 
 async def _changes(call: Call, job: Job) -> AsyncIterator[str]:
     service, last, ends_at = call.service, None, time.monotonic() + LONGEST_S
-    spoke_at = time.monotonic()
+    spoke_at = asked_at = time.monotonic()
     current: Job | None = job
     while time.monotonic() < ends_at:
         if current is None:
@@ -67,10 +54,23 @@ async def _changes(call: Call, job: Job) -> AsyncIterator[str]:
         if current.status in ("completed", "failed"):
             return
         await asyncio.sleep(EVERY_S)
+        if time.monotonic() - asked_at > ASK_AGAIN_S:
+            if not await _may_still(call, job):
+                return
+            asked_at = time.monotonic()
         if service.lookup is not None:
             current = service.lookup.video(job.id)
         else:
             current = await to_thread.run_sync(service.queue.find, job.id)
+
+
+async def _may_still(call: Call, job: Job) -> bool:
+    """Whether the key that the stream was opened with, its user and their role still let it be read."""
+    try:
+        actor = await identify(call.service, call.request, call.operation)
+    except ApiError:  # revoked, expired, or not to be asked about just now: a client with a good key comes back
+        return False
+    return decide(actor, "video.read", Resource(kind="video", owner=job.user, id=job.id)).allowed
 
 
 def _event(name: str, data: dict[str, Any]) -> str:
