@@ -88,6 +88,19 @@ def test_seconds_of_video_a_second(opened: Api) -> None:
     assert numbers(opened)["hibari_video_seconds_per_second"] == pytest.approx(8 / LATELY.total_seconds())
 
 
+def test_of_an_extension_the_new_seconds_count(opened: Api, tmp_path: Path) -> None:
+    job_id = opened.create(seconds="4")["id"]
+    source, name = claimed(opened), f"{job_id}/video.mp4"
+    (tmp_path / "clip").write_bytes(b"clip")
+    opened.service.blobs.put(name, tmp_path / "clip")
+    kept = {"keep_hours": 1.0, "latents_hours": 1.0}
+    assert opened.service.queue.complete(source, files={"video": name}, generation_id=1, **kept)
+    said = {"prompt": "it goes on", "video": {"id": job_id}, "seconds": "2"}
+    assert opened.post("/v1/videos/extensions", json=said).json()["seconds"] == "6"
+    complete(opened, claimed(opened))
+    assert numbers(opened)["hibari_video_seconds_per_second"] == pytest.approx(6 / LATELY.total_seconds())
+
+
 def test_refusals_of_jobs_are_counted_for_ever(opened: Api) -> None:
     for code, category in (("moderation_blocked", "hate"), ("moderation_blocked", ""), ("out_of_memory", "")):
         video = opened.create()

@@ -87,7 +87,11 @@ class Outlook:
     fit: Fit | None = None
 
     def place(self, job: Job) -> int | None:
-        """How many queued jobs go before this one; None where it does not wait."""
+        """How many queued jobs are more urgent, or as urgent and older; None where it does not wait.
+
+        Who is claimed next depends on who runs just then (fair share), on what each worker holds, and on retries that
+        wait a moment: none of it is known beforehand, so that a job may be claimed before its place says, or after.
+        """
         return bisect_left(self.order, (job.priority, job.sequence)) if job.status == "queued" else None
 
     def seconds(self, job: Job) -> float | None:
