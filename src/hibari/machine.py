@@ -80,6 +80,16 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def worked_s(process: int) -> float | None:
+    """Seconds of processor time that a process has used, of all its threads; None where nobody says (not Linux)."""
+    try:
+        told = Path(f"/proc/{process}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+    user, system = told.rpartition(")")[2].split()[11:13]  # fields 14 and 15 of proc(5), past a name that may hold all
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 def resident_bytes() -> int:
     """The memory that this process holds now; where the system does not say (not Linux), the most that it held."""
     statm = Path("/proc/self/statm")

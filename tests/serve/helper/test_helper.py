@@ -3,6 +3,8 @@
 import asyncio
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +15,8 @@ from PIL import Image
 from hibari.config import Settings
 from hibari.errors import BadMedia, Refused
 from hibari.safety.categories import OPENAI_NAMES
-from hibari.serve.helper.client import Helper, HelperFailed
+from hibari.serve.api.errors import translated
+from hibari.serve.helper.client import Helper, HelperBusy, _in_time
 from hibari.serve.helper.said import Moderation
 from houses import own_home
 
@@ -93,13 +96,31 @@ def test_it_comes_back_when_it_dies(helper: Helper, tmp_path: Path) -> None:
 def test_one_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     helper = Helper(Settings(home=tmp_path), longest_s=0.05)
     try:
-        with pytest.raises(HelperFailed, match="took too long"):
+        with pytest.raises(HelperBusy, match="took too long") as caught:
             asyncio.run(helper.moderate([PLAIN]))
         assert helper._child is None
+        told = translated(caught.value)
+        assert (told.status, told.code, told.headers["retry-after"]) == (503, "busy", "30")
+        assert "busy" in told.message and "Try again" in told.message
     finally:
         helper.close()
     with pytest.raises(RuntimeError):  # its thread has ended too
         asyncio.run(helper.moderate([PLAIN]))
+
+
+def test_time_counts_while_it_works_and_so_does_four_times_as_long() -> None:
+    sleeping, working = "import time; time.sleep(60)", "while True: pass"
+    taken = []
+    for code in (sleeping, working):
+        with subprocess.Popen([sys.executable, "-S", "-c", code]) as child:
+            began = time.monotonic()
+            assert not _in_time(child.pid, 0.5, threading.Event())
+            taken.append(time.monotonic() - began)
+            child.kill()
+    assert taken[0] >= 2.0 and taken[1] >= 0.5, "who only waits has four times as long"
+    answered = threading.Event()
+    answered.set()
+    assert _in_time(1, 0.1, answered)
 
 
 def test_a_policy_that_cannot_be_read_refuses(tmp_path: Path) -> None:

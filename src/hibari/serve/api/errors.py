@@ -14,10 +14,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from hibari.errors import BadMedia, BadWeights, HibariError, InvalidRequest, MissingDependency, UnknownModel
+from hibari.serve.helper.client import HelperBusy
 from hibari.store.quota import LimitReached
 
 LOG = logging.getLogger("hibari.serve")
 LONG_WAIT_S = 60.0  # clients give up, or knock in vain, above this
+_BUSY_S = "30"  # after which a check is worth another try
 _INVALID, _SERVER = "invalid_request_error", "server_error"
 
 
@@ -95,6 +97,9 @@ def translated(error: HibariError) -> ApiError:
         return ApiError(400, str(error), code="invalid_value", param=param)
     if isinstance(error, MissingDependency):
         return ApiError(400, str(error), code="not_supported", param=param)
+    if isinstance(error, HelperBusy):
+        LOG.warning("%s", error)
+        return ApiError(503, str(error), code="busy", headers={"retry-after": _BUSY_S})
     LOG.error("%s: %s", type(error).__name__, error)  # these name places on this machine: the log's alone
     if isinstance(error, BadWeights):
         return ApiError(500, "The model's files are damaged here; the operator has to look.", code="server_error")

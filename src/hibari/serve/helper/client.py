@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -18,24 +19,32 @@ from typing import Any, Self
 
 from hibari.config import Settings
 from hibari.errors import HibariError
+from hibari.machine import worked_s
 from hibari.serve.helper.said import Moderation, raised
 from hibari.serve.journal import request_id
 from hibari.serve.pipes import encode_settings
 
-LONGEST_S, STRANGERS_LONGEST_S = 120.0, 45.0  # of one request, with the first one's loading of torch and models
+LONGEST_S, STRANGERS_LONGEST_S = 120.0, 45.0  # of work at one request, with the first one's loading of torch and models
+WAITED = 4  # so many times as long a request may take in all, on a machine that is busy with other things
+_LOOK_EVERY_S = 0.5
 MOST_WAITING = 32  # requests; more are turned away, since one process answers them one by one
 _CHILD = "hibari.serve.helper.process"
 
 
 class HelperFailed(HibariError):
-    """The helper died, took too long, or has too much to do; a later request may succeed."""
+    """The helper died, or is closed; a later request may succeed."""
+
+
+class HelperBusy(HelperFailed):
+    """The helper took too long, or has too much to do: nothing is broken, and a later request may succeed."""
 
 
 class Helper:
     """The API's end. The child starts at the first request, and anew where it died; it answers one request at a time.
 
-    Make it and close it in one process; requests may come from any event loop. `longest_s` bounds one request, and
-    `most_waiting` how many are taken.
+    Make it and close it in one process; requests may come from any event loop. `longest_s` bounds the work at one
+    request, and four times that the whole of it, since other processes may have the machine; `most_waiting` is how
+    many are taken.
     """
 
     def __init__(self, settings: Settings, *, longest_s: float = LONGEST_S, most_waiting: int = MOST_WAITING) -> None:
@@ -73,7 +82,7 @@ class Helper:
 
     async def _ask(self, verb: str, **values: Any) -> Any:
         if self._waiting >= self._most_waiting:
-            raise HelperFailed("Too many checks are waiting.", hint="Try again in a minute.")
+            raise HelperBusy("Too many checks are waiting.", hint="Try again in a minute.")
         self._waiting += 1
         values["request_id"] = request_id()  # here, since the thread below knows no request
         try:
@@ -84,15 +93,16 @@ class Helper:
 
     def _exchange(self, verb: str, values: dict[str, Any]) -> Any:
         """Send one request and read its answer; raises what the child raised, and HelperFailed."""
-        child, late = self._running_child(), threading.Event()
+        child, late, over = self._running_child(), threading.Event(), threading.Event()
         assert child.stdin is not None and child.stdout is not None
 
-        def stop() -> None:
-            late.set()
-            child.kill()
+        def watch() -> None:
+            if not _in_time(child.pid, self._longest_s, over):
+                late.set()
+                child.kill()
 
-        alarm = threading.Timer(self._longest_s, stop)
-        alarm.start()
+        watcher = threading.Thread(target=watch, name="helper-watch")
+        watcher.start()
         try:
             child.stdin.write(json.dumps({"verb": verb, **values}).encode() + b"\n")
             child.stdin.flush()
@@ -100,11 +110,13 @@ class Helper:
         except BrokenPipeError:
             line = b""
         finally:
-            alarm.cancel()
+            over.set()
+            watcher.join()  # so that it never ends a child that has answered
         if not line.endswith(b"\n"):
             self._end_child()
-            why = "took too long" if late.is_set() else "died"
-            raise HelperFailed(f"The helper process {why}.", hint="Try again; if this repeats, its log says why.")
+            if late.is_set():
+                raise HelperBusy("The machine is busy, and this took too long.", hint="Try again in a minute.")
+            raise HelperFailed("The helper process died.", hint="Try again; if this repeats, its log says why.")
         answer = json.loads(line)
         if "error" in answer:
             raise raised(answer["error"])
@@ -138,6 +150,22 @@ class Helper:
             assert pipe is not None
             with suppress(BrokenPipeError):  # what it was told last, it did not read
                 pipe.close()
+
+
+def _in_time(process: int, seconds: float, over: threading.Event) -> bool:
+    """Wait until `over` is set; False where the process has worked so many seconds by then, or taken four times them.
+
+    What it works in a while is its processor time, at most that while: threads beside each other do not count twice.
+    """
+    began = last = time.monotonic()
+    had, worked = worked_s(process), 0.0
+    while not over.wait(min(_LOOK_EVERY_S, seconds)):
+        now, has = time.monotonic(), worked_s(process)
+        worked += now - last if had is None or has is None else min(now - last, has - had)
+        if worked >= seconds or now - began >= WAITED * seconds:
+            return False
+        last, had = now, has
+    return True
 
 
 @dataclass(frozen=True, kw_only=True)
