@@ -1,4 +1,4 @@
-"""What a video of the service waits for at the door: onto its shelf, and from there on its way. About 10 seconds."""
+"""What a video of the service waits for at the door: put aside, and from there on its way. About 10 seconds."""
 
 import os
 from dataclasses import replace
@@ -10,7 +10,7 @@ import pytest
 from hibari.errors import Held, InvalidRequest, OutputError
 from hibari.media.decode import probe
 from hibari.produce import Hibari
-from hibari.produce.passage import Shelf
+from hibari.produce.passage import HeldPlace
 from hibari.produce.release import release_clip
 from hibari.produce.replay import COMPONENTS
 from hibari.produce.stills import publish_stills
@@ -42,8 +42,8 @@ def ask(prompt: str = "an octopus drifts to the left") -> GenerationRequest:
     return GenerationRequest(prompt=prompt, seed=4, seconds=0.25, steps=1)
 
 
-def shelf(folder: Path, **more: Any) -> Shelf:
-    return Shelf(video=VIDEO, path=folder / "held.mp4", blob=f"{VIDEO}/held-1.mp4", **more)
+def held_place(folder: Path, **more: Any) -> HeldPlace:
+    return HeldPlace(video=VIDEO, path=folder / "held.mp4", blob=f"{VIDEO}/held-1.mp4", **more)
 
 
 def item_of(maker: Hibari, held: Held) -> HeldItem:
@@ -54,28 +54,28 @@ def item_of(maker: Hibari, held: Held) -> HeldItem:
 
 def test_an_allowed_request_that_got_lost_is_made_again_under_an_id_of_its_own(maker: Hibari, tmp_path: Path) -> None:
     with pytest.raises(Held, match="waits as") as caught:
-        maker.generate(ask(GERMAN), output=tmp_path / "a.mp4", shelf=shelf(tmp_path))
+        maker.generate(ask(GERMAN), output=tmp_path / "a.mp4", held_place=held_place(tmp_path))
     item = item_of(maker, caught.value)
     assert item.file is None and os.listdir(tmp_path) == []
-    allowed = shelf(tmp_path, allowed=replace(item, state="allowed"))
-    first = maker.generate(ask(GERMAN), output=tmp_path / "a.mp4", shelf=allowed)
-    again = maker.generate(ask(GERMAN), output=tmp_path / "a.mp4", shelf=allowed)
+    allowed = held_place(tmp_path, allowed=replace(item, state="allowed"))
+    first = maker.generate(ask(GERMAN), output=tmp_path / "a.mp4", held_place=allowed)
+    again = maker.generate(ask(GERMAN), output=tmp_path / "a.mp4", held_place=allowed)
     assert first.id == item.id and again.id != item.id
     assert first.making.frames_sha256 == again.making.frames_sha256
 
 
 def test_another_file_than_the_one_that_was_held_is_not_made(maker: Hibari, tmp_path: Path) -> None:
     with pytest.raises(Held) as caught:
-        maker.generate(ask(GERMAN), output=tmp_path / "a.mp4", shelf=shelf(tmp_path))
+        maker.generate(ask(GERMAN), output=tmp_path / "a.mp4", held_place=held_place(tmp_path))
     item = item_of(maker, caught.value)
     other = replace(item, state="allowed", request=item.request | {"sources_sha256": ["0" * 64]})
     with pytest.raises(InvalidRequest, match="is another by now"):
-        maker.generate(ask(GERMAN), output=tmp_path / "a.mp4", shelf=shelf(tmp_path, allowed=other))
+        maker.generate(ask(GERMAN), output=tmp_path / "a.mp4", held_place=held_place(tmp_path, allowed=other))
 
 
 def test_a_held_clip_is_released_once_it_is_allowed_and_whole(strict: Hibari, tmp_path: Path) -> None:
     with pytest.raises(Held) as caught:
-        strict.generate(ask(), output=tmp_path / "a.mp4", shelf=shelf(tmp_path))
+        strict.generate(ask(), output=tmp_path / "a.mp4", held_place=held_place(tmp_path))
     assert os.listdir(tmp_path) == ["held.mp4"], "and nothing in the data folder"
     assert not (strict.settings.home / "held").is_dir() or not os.listdir(strict.settings.home / "held")
     item, path = item_of(strict, caught.value), tmp_path / "held.mp4"
@@ -90,7 +90,9 @@ def test_a_held_clip_is_released_once_it_is_allowed_and_whole(strict: Hibari, tm
     assert clip.id == item.id and clip.record is not None
     stills = {"thumbnail": tmp_path / "t.webp", "spritesheet": tmp_path / "s.jpg"}
     with pytest.raises(Held):
-        publish_stills(strict, clip.record, **stills, shelf=replace(shelf(tmp_path), path=tmp_path / "still.webp"))
+        publish_stills(
+            strict, clip.record, **stills, held_place=replace(held_place(tmp_path), path=tmp_path / "still.webp")
+        )
     publish_stills(strict, clip.record, **stills, seen=True)
     assert probe(stills["spritesheet"]).kind == "still", "what was seen is not held again"
     path.write_bytes(path.read_bytes()[:-1] + b"!")
@@ -102,7 +104,7 @@ def test_a_clip_whose_still_is_held_waits_as_a_whole(maker: Hibari, strict: Hiba
     record = maker.generate(ask(), output=tmp_path / "a.mp4")
     stills = {"thumbnail": tmp_path / "t.webp", "spritesheet": tmp_path / "s.jpg"}
     with pytest.raises(Held) as caught:
-        publish_stills(strict, record, **stills, shelf=shelf(tmp_path))
+        publish_stills(strict, record, **stills, held_place=held_place(tmp_path))
     item = item_of(strict, caught.value)
     assert item.request[COMPONENTS] == [str(record.id)] and item.id != record.id
     clip = release_clip(strict, replace(item, state="allowed"), ask(), record.path)

@@ -52,7 +52,7 @@ class Allowance:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shelf:
+class HeldPlace:
     """Where a file of the service's `video` goes that is held: to `path`, from where its worker keeps it as `blob`.
 
     `allowed` is what a reviewer let through for the video before.
@@ -70,7 +70,7 @@ class Passage:
 
     An allowance opens the request's screens alone: its frames are held or refused like any others. `owner` is whose
     generation it is; the door's own user where nobody is named. `facts` are recorded with the request. What is held
-    goes to the data folder, or onto the `shelf`. `seen`: a reviewer let through all that is shown, so that nothing of
+    goes to the data folder, or to the `held_place`. `seen`: a reviewer let through all that is shown, so that nothing of
     it is held again.
     """
 
@@ -84,7 +84,7 @@ class Passage:
     owner: str | None = None
     replay_of: GenerationId | None = None
     facts: dict[str, Any] = field(default_factory=dict)
-    shelf: Shelf | None = None
+    held_place: HeldPlace | None = None
     seen: bool = False
     _looked: Verdict | None = None
     _kept: "list[Frame]" = field(default_factory=list)
@@ -182,8 +182,8 @@ class Passage:
         """Where the file goes: as asked, or to those that wait for a reviewer."""
         if self.held is None:
             return self.job.target
-        if self.shelf is not None:
-            return self.shelf.path
+        if self.held_place is not None:
+            return self.held_place.path
         folder = self.door.home / HELD
         folder.mkdir(mode=0o700, exist_ok=True)
         return folder / f"{self.id}{self.job.target.suffix}"
@@ -260,13 +260,13 @@ class Passage:
             categories=verdict.categories,
             reason=verdict.reason,
             file=file,
-            video=self.shelf.video if self.shelf is not None else None,
+            video=self.held_place.video if self.held_place is not None else None,
         )
 
     def _held_item(self) -> HeldItem | None:
         if self.held is None:
             return None
-        file = self.shelf.blob if self.shelf is not None else f"{HELD}/{self.place.name}"
+        file = self.held_place.blob if self.held_place is not None else f"{HELD}/{self.place.name}"
         return self._item("frames", self.held, file=file)
 
     def _request(self) -> dict[str, Any]:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from hibari.generate.generator import Generator
     from hibari.media.fit import Frame
     from hibari.produce.door import Door
-    from hibari.produce.passage import Allowance, Passage, Shelf
+    from hibari.produce.passage import Allowance, HeldPlace, Passage
     from hibari.produce.replay import Replayed
     from hibari.provenance.ledger import Making
     from hibari.provenance.region import MetadataLabel
@@ -84,7 +84,7 @@ class Hibari:
         user: str | None = None,
         keep_latents: Path | None = None,
         previews: Previews | None = None,
-        shelf: "Shelf | None" = None,
+        held_place: "HeldPlace | None" = None,
     ) -> Record:
         """Make a file and return its record; raises HibariError, and Cancelled once `cancel` is set.
 
@@ -93,13 +93,13 @@ class Hibari:
         file for the latents, so that the clip can be redrawn or extended without being encoded (`request.latents`).
         `previews` says where to show a frame of it while it is made.
         Nothing is left behind where this raises; where it raises Held, the request or the file waits for a reviewer:
-        in the data folder, or on the `shelf` of a video of the service.
+        in the data folder, or to the `held_place` of a video of the service.
         """
         if keep_latents is not None:
             check_writable(keep_latents)
         job = request if isinstance(request, Job) else self.prepare(request, output)
         orders = _Orders(on_progress=on_progress, cancel=cancel, user=user, keep=keep_latents, previews=previews)
-        return self._produce(job, replace(orders, shelf=shelf))
+        return self._produce(job, replace(orders, held_place=held_place))
 
     def replay(
         self,
@@ -147,9 +147,9 @@ class Hibari:
     def _produce(self, job: Job, orders: "_Orders") -> Record:
         from hibari.produce.passage import Allowance, Passage
 
-        watch, shelf, allowance = Stopwatch(), orders.shelf, orders.allowance
-        if shelf is not None and shelf.allowed is not None:
-            allowance = Allowance(item=shelf.allowed)
+        watch, held_place, allowance = Stopwatch(), orders.held_place, orders.allowance
+        if held_place is not None and held_place.allowed is not None:
+            allowance = Allowance(item=held_place.allowed)
         passage = Passage(
             door=self.door,
             job=job,
@@ -157,7 +157,7 @@ class Hibari:
             owner=orders.user,
             replay_of=orders.replay_of,
             allowance=allowance,
-            shelf=shelf,
+            held_place=held_place,
         )
         return _Production(job, passage, watch, orders).run(self._generator)
 
@@ -184,7 +184,7 @@ class _Orders:
     replay_of: GenerationId | None = None
     allowance: "Allowance | None" = None
     previews: Previews | None = None
-    shelf: "Shelf | None" = None
+    held_place: "HeldPlace | None" = None
 
 
 @dataclass

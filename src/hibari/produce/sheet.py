@@ -17,7 +17,7 @@ from hibari.errors import InvalidRequest
 from hibari.media.files import check_writable, file_sha256
 from hibari.media.suffixes import format_of
 from hibari.produce.job import Job
-from hibari.produce.passage import Passage, Shelf
+from hibari.produce.passage import HeldPlace, Passage
 from hibari.produce.progress import Stopwatch
 from hibari.produce.record import Record
 from hibari.produce.replay import COMPONENTS
@@ -43,14 +43,14 @@ def publish_sheet(
     *,
     user: str | None = None,
     parts: "Sequence[Frame]" = (),
-    shelf: Shelf | None = None,
+    held_place: HeldPlace | None = None,
     seen: bool = False,
 ) -> Record:
     """Deliver a picture of `components`, whose files are still as they left; raises as `Hibari.generate` does.
 
     It is `user`'s, the settings' own by default. All components are recorded here and of one model. The record's
     request is the first component's, with the prompts of all. Where the `parts` that it is put together from are
-    given, these are screened in its place: a frame model knows scenes, and a mosaic is none. `shelf` is where it goes
+    given, these are screened in its place: a frame model knows scenes, and a mosaic is none. `held_place` is where it goes
     where it is held, `seen` that a reviewer let through what it shows.
     """
     import numpy as np
@@ -63,7 +63,7 @@ def publish_sheet(
         job=job,
         watch=Stopwatch(),
         owner=user,
-        shelf=shelf,
+        held_place=held_place,
         seen=seen,
         components=tuple(components),
         parts=tuple(parts),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hibari.media.child import DEFAULT
-from hibari.produce.passage import Shelf
+from hibari.produce.passage import HeldPlace
 from hibari.produce.record import Record
 from hibari.produce.road import Hibari
 from hibari.produce.sheet import publish_sheet
@@ -27,20 +27,20 @@ def publish_stills(
     thumbnail: Path,
     spritesheet: Path,
     user: str | None = None,
-    shelf: Shelf | None = None,
+    held_place: HeldPlace | None = None,
     seen: bool = False,
 ) -> tuple[Record, Record]:
     """Deliver a clip's first frame, and frames of it from first to last in rows of four.
 
     Each is marked, signed and recorded under an id of its own, as `user`'s, with the clip as its component. Raises as
-    `publish_sheet` does, which also says what `shelf` and `seen` are.
+    `publish_sheet` does, which also says what `held_place` and `seen` are.
     """
     import numpy as np
     from PIL import Image
 
     wanted = spread(record.plan.frames)
     frames = dict(zip(wanted, _frames(record, wanted), strict=True))
-    first = publish_sheet(hibari, frames[0], [record], thumbnail, user=user, shelf=shelf, seen=seen)
+    first = publish_sheet(hibari, frames[0], [record], thumbnail, user=user, held_place=held_place, seen=seen)
     columns = min(COLUMNS, len(wanted))
     width = min(CELL_WIDTH, frames[0].width)
     height = round(frames[0].height * width / frames[0].width)
@@ -49,7 +49,9 @@ def publish_stills(
         cell = frames[index].resize((width, height), Image.Resampling.BOX)
         sheet.paste(cell, (place % columns * width, place // columns * height))
     parts = [np.asarray(frame) for frame in frames.values()]
-    second = publish_sheet(hibari, sheet, [record], spritesheet, user=user, parts=parts, shelf=shelf, seen=seen)
+    second = publish_sheet(
+        hibari, sheet, [record], spritesheet, user=user, parts=parts, held_place=held_place, seen=seen
+    )
     return first, second
 
 

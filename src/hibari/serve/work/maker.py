@@ -56,7 +56,7 @@ from hibari.serve.work.protocol import (
 )
 
 if TYPE_CHECKING:
-    from hibari.produce.passage import Shelf
+    from hibari.produce.passage import HeldPlace
     from hibari.provenance.ledger import HeldItem
     from hibari.request import Size
 
@@ -183,9 +183,9 @@ class Maker:
         is_still = asked.verb == "image"
         kind, output = ("image", "image.png") if is_still else ("video", "video.mp4")
         latents = folder / "latents.safetensors" if order.keep_latents and not is_still else None
-        request, shelf = request_of(asked, folder, order.inputs), self._shelf(order, output)
-        if order.held and shelf.allowed is not None:
-            return self._release(order, shelf.allowed, request)
+        request, held_place = request_of(asked, folder, order.inputs), self._held_place(order, output)
+        if order.held and held_place.allowed is not None:
+            return self._release(order, held_place.allowed, request)
         record = self._hibari.generate(
             request,
             output=folder / output,
@@ -194,11 +194,11 @@ class Maker:
             user=order.user,
             keep_latents=latents,
             previews=self._previews(order) if not is_still else None,
-            shelf=shelf,
+            held_place=held_place,
         )
         files = {kind: output}
         if not is_still:
-            files |= self._stills(order, record, shelf)
+            files |= self._stills(order, record, held_place)
         if latents is not None:
             files["latents"] = latents.name
         return Made(job=order.job, generation_id=record.id.value, files=files)
@@ -213,15 +213,15 @@ class Maker:
 
         return Previews(path=Path(order.folder, PREVIEW), tell=tell, every_s=PREVIEWS_S)
 
-    def _shelf(self, order: Make, output: str) -> "Shelf":
+    def _held_place(self, order: Make, output: str) -> "HeldPlace":
         """Where goes what is held of a job, with what a reviewer let through for it before."""
-        from hibari.produce.passage import Shelf
+        from hibari.produce.passage import HeldPlace
 
         id, allowed = order.generation_id, None
         if id is not None:
             allowed = self._hibari.door.reviews.allowed(GenerationId(id))
         path = Path(order.folder, f"held{Path(output).suffix}")
-        return Shelf(video=order.job, path=path, blob=order.held_as, allowed=allowed)
+        return HeldPlace(video=order.job, path=path, blob=order.held_as, allowed=allowed)
 
     def _release(self, order: Make, item: "HeldItem", request: GenerationRequest) -> Made:
         """A clip that was held and is allowed, with its stills."""
@@ -251,8 +251,8 @@ class Maker:
         message = f"{held.reason} {WAITING} It waits as {item.id}."
         return Waits(job=order.job, generation_id=held.waits_as, message=message, file=file)
 
-    def _stills(self, order: Make, record: Record, shelf: "Shelf | None") -> dict[str, str]:
-        """A clip's thumbnail and sheet; without a shelf they are of a clip that a reviewer let through."""
+    def _stills(self, order: Make, record: Record, held_place: "HeldPlace | None") -> dict[str, str]:
+        """A clip's thumbnail and sheet; without a held place they are of a clip that a reviewer let through."""
         from hibari.produce.stills import publish_stills
 
         if self._channel.cancel_of(order.job).is_set():
@@ -266,8 +266,8 @@ class Maker:
             thumbnail=folder / files["thumbnail"],
             spritesheet=folder / files["spritesheet"],
             user=order.user,
-            shelf=shelf,
-            seen=shelf is None,
+            held_place=held_place,
+            seen=held_place is None,
         )
         tell(Progress(stage="stills", done=1, total=1))
         return files
