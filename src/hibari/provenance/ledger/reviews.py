@@ -12,7 +12,7 @@ from hibari.provenance.ids import GenerationId
 from hibari.store import Store, holds, tables
 from hibari.store.queue import database_clock
 
-Decision = Literal["allowed", "refused"]
+Word = Literal["allowed", "refused"]
 ReviewState = Literal["waiting", "allowed", "refused"]
 
 
@@ -52,12 +52,12 @@ class HeldItem:
 class Ruling:
     """A reviewer's word on a held item: what, who says so, and why; raises InvalidRequest where one is empty."""
 
-    decision: Decision
+    decision: Word
     reviewer: str
     note: str
 
     def __post_init__(self) -> None:
-        assert self.decision in get_args(Decision), self.decision
+        assert self.decision in get_args(Word), self.decision
         for option, text in (("reviewer", self.reviewer), ("note", self.note)):
             if not text.strip():
                 raise InvalidRequest("it is empty.", option=option, hint="A decision has a reviewer and a reason.")

@@ -16,7 +16,7 @@ from hibari.access.audit import append
 from hibari.errors import InvalidRequest
 from hibari.provenance.ids import GenerationId
 from hibari.provenance.ledger import HeldItem, Reviews, Ruling
-from hibari.provenance.ledger.reviews import Decision as Word
+from hibari.provenance.ledger.reviews import Word
 from hibari.serve.api.call import Call, denied
 from hibari.serve.api.content import file_response
 from hibari.serve.api.errors import LOG, ApiError, invalid, not_found
