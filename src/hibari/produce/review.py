@@ -185,7 +185,7 @@ def permission(user: str, owner: str, reviewers: tuple[str, ...]) -> Permission:
     return role
 
 
-def request_of(item: HeldItem, settings: Settings) -> GenerationRequest:
+def request_of_held(item: HeldItem, settings: Settings) -> GenerationRequest:
     """The request that an item holds; raises InvalidRequest where one of its files is gone or another by now."""
     model: Any = item.request["model"]
     if catalog.find(settings.model, settings).name == model:

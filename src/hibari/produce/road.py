@@ -138,9 +138,9 @@ class Hibari:
         Raises as `generate` does: Held again where its frames are held. The decision is recorded with what is made,
         or with what the screens refuse; where anything fails before that, the request waits as before.
         """
-        from hibari.produce.review import replay_of, request_of
+        from hibari.produce.review import replay_of, request_of_held
 
-        job = self.prepare(request_of(allowance.item, self.settings), output)
+        job = self.prepare(request_of_held(allowance.item, self.settings), output)
         first = replay_of(allowance.item)
         return self._produce(job, _Orders(on_progress=on_progress, replay_of=first, allowance=allowance))
 

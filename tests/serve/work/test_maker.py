@@ -12,7 +12,7 @@ import torch
 from hibari.request import Size
 from hibari.serve.asked import Asked, CharacterUse, Source
 from hibari.serve.work.errand import blobs_of
-from hibari.serve.work.maker import is_no_memory, request_of
+from hibari.serve.work.maker import is_no_memory, request_of_job
 
 VIDEO = "video_" + "0" * 24
 
@@ -46,7 +46,7 @@ def test_a_maker_ends_with_its_worker() -> None:
 def test_the_request_of_a_start_image(tmp_path: Path) -> None:
     shape = {"size": "192x128", "seconds": 0.5, "flow_shift": 2.5}
     asked = Asked(verb="create", prompt="a fox", model="tiny", input=f"{VIDEO}/input.png", **shape)
-    request = request_of(asked, tmp_path, {f"{VIDEO}/input.png": "in-0.png"})
+    request = request_of_job(asked, tmp_path, {f"{VIDEO}/input.png": "in-0.png"})
     assert request.flow_shift == 2.5
     assert request.image == tmp_path / "in-0.png" and request.size == Size(192, 128)
     assert (request.video, request.extend, request.references) == (None, False, ())
@@ -67,7 +67,7 @@ def test_the_request_of_an_extension_with_a_character(tmp_path: Path) -> None:
     blobs = blobs_of(asked)
     assert blobs == [source.video, source.latents, character.file]
     inputs = {blob: f"in-{index}" for index, blob in enumerate(blobs)}
-    request = request_of(asked, tmp_path, inputs)
+    request = request_of_job(asked, tmp_path, inputs)
     assert request.extend and request.video == tmp_path / "in-0" and request.latents == tmp_path / "in-1"
     assert request.references == (tmp_path / "in-2",)
 

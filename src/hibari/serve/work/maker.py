@@ -183,7 +183,7 @@ class Maker:
         is_still = asked.verb == "image"
         kind, output = ("image", "image.png") if is_still else ("video", "video.mp4")
         latents = folder / "latents.safetensors" if order.keep_latents and not is_still else None
-        request, held_place = request_of(asked, folder, order.inputs), self._held_place(order, output)
+        request, held_place = request_of_job(asked, folder, order.inputs), self._held_place(order, output)
         if order.held and held_place.allowed is not None:
             return self._release(order, held_place.allowed, request)
         record = self._hibari.generate(
@@ -294,7 +294,7 @@ def _failed(order: Make, code: str, message: str, category: str = "") -> Failed:
     return Failed(job=order.job, code=code, message=message.replace(f"{order.folder}/", ""), category=category)
 
 
-def request_of(asked: Asked, folder: Path, inputs: dict[str, str]) -> GenerationRequest:
+def request_of_job(asked: Asked, folder: Path, inputs: dict[str, str]) -> GenerationRequest:
     """The request of a job whose blobs lie in `folder` under the names of `inputs`; raises InvalidRequest."""
 
     def here(blob: str | None) -> Path | None:
