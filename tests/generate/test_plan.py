@@ -114,7 +114,7 @@ def test_a_clip_is_redrawn_whole_at_its_own_size() -> None:
     made = over(clip_of(36))
     assert (made.frames, made.seconds, made.render.frames, str(made.delivered)) == (36, 3.0, 37, "576x336")
     assert source_of(made).known == (*range(36), 35) and source_of(made).kept == ()
-    assert source_of(made).level == 0.7 and source_of(over(clip_of(36), strength=0.2)).level == 0.2
+    assert source_of(made).level == 0.85 and source_of(over(clip_of(36), strength=0.2)).level == 0.2
     faster = over(clip_of(90, Fraction(30000, 1001)))
     assert source_of(faster).known[:4] == (0, 2, 4, 7) and faster.frames == 36
     part = over(clip_of(100), seconds=1)

@@ -29,7 +29,7 @@ def test_a_clip_of_ours_is_redrawn_from_its_latents_and_without_them(
     assert kept.making.latents_sha256 != encoded.making.latents_sha256, "marks and coding change a clip"
     entry = maker.door.ledger.find(encoded.id)
     assert entry is not None and entry.request is not None and entry.user == "ben"
-    assert (entry.request["strength"], entry.request["clip_from"]) == (0.7, "frames")
+    assert (entry.request["strength"], entry.request["clip_from"]) == (0.85, "frames")
     assert [(each.relationship, each.own_id) for each in entry.sources] == [("parentOf", source.id)]
     entry = maker.door.ledger.find(kept.id)
     assert entry is not None and entry.request is not None and entry.request["clip_from"] == "kept latents"

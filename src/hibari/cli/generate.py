@@ -49,7 +49,9 @@ def generate(
     references: Annotated[
         list[Path] | None, typer.Option("--reference", help="Picture or clip of what is to appear.", metavar="FILE")
     ] = None,
-    strength: Annotated[float | None, typer.Option(help="How freely --image or --video is redrawn, 0 to 1.")] = None,
+    strength: Annotated[
+        float | None, typer.Option(help="How freely --image or --video is redrawn: 0 keeps it, 1 forgets it.")
+    ] = None,
     consent: Annotated[
         str | None,
         typer.Option(help="Who is in these: adults who agreed, minors (guardian agrees), nobody real."),

@@ -11,7 +11,7 @@ from hibari.catalog import Card, Model
 from hibari.errors import InvalidRequest
 from hibari.request import WHOLE, GenerationRequest
 
-EDIT_STRENGTH = 0.7
+EDIT_STRENGTH = 0.85  # below it hibari-mini keeps the object and the place that the prompt wants changed
 CONTEXT_S = 1  # of a clip that is extended: what the model sees of it; it must share the model's time with what is new
 MAX_CLIP_S = 120  # of a clip that is brought, and of one that is extended again and again
 
