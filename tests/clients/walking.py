@@ -84,9 +84,9 @@ def _event(service: WholeService, user: str, endpoint_id: str) -> Seen:
     Nothing sends it: the service asks no address on this machine.
     """
     with service.store() as store:
-        delivery = Webhooks(store).sample(user, endpoint_id, "video.completed")
-    assert delivery is not None
-    return {"body": delivery.body, "headers": signed(delivery, round(time.time()))}
+        notice = Webhooks(store).sample(user, endpoint_id, "video.completed")
+    assert notice is not None
+    return {"body": notice.body, "headers": signed(delivery, round(time.time()))}
 
 
 def python_walker(folder: Path, environment: Mapping[str, str], target: Path | None = None) -> Walker:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, insert, select
 from hibari.errors import InvalidRequest
 from hibari.store import Store, tables
 from hibari.store.queue_rows import write_events
-from hibari.store.webhooks import MOST_ATTEMPTS, MOST_ENDPOINTS, Delivery, Webhooks, wait_after
+from hibari.store.webhooks import MOST_ATTEMPTS, MOST_ENDPOINTS, Notice, Webhooks, wait_after
 
 URL = "https://example.org/hook"
 BOTH = ["video.completed", "video.failed"]
@@ -199,7 +199,7 @@ def test_both_secrets_sign_for_a_day(store: Store, webhooks: Webhooks, clock: Cl
     third = webhooks.rotate("ann", made.id, keep_old=False)
     assert third is not None
     sample = webhooks.sample("ann", made.id, "video.failed")
-    assert isinstance(sample, Delivery) and sample.secrets == (third[1],) and old not in repr(sample)
+    assert isinstance(sample, Notice) and sample.secrets == (third[1],) and old not in repr(sample)
     assert json.loads(sample.body)["type"] == "video.failed"
 
 

@@ -45,7 +45,7 @@ class Endpoint:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Delivery:
+class Notice:
     """One attempt to tell an endpoint of one event.
 
     `id` is the event's and the same in each attempt (`webhook-id`); `secrets` are those that sign now, the newest
@@ -131,7 +131,7 @@ class Webhooks:
                 note(connection, id)
             return endpoint, secret
 
-    def sample(self, user: str, id: str, event_type: str) -> Delivery | None:
+    def sample(self, user: str, id: str, event_type: str) -> Notice | None:
         """A made-up event for an endpoint, to be sent once and not kept; None without such an endpoint.
 
         Raises InvalidRequest for a type that there is not.
@@ -144,9 +144,9 @@ class Webhooks:
             return None
         id_, data = f"evt_{secrets.token_hex(12)}", {"id": "video_" + "0" * 24}
         event = {"id": id_, "object": "event", "created_at": int(at.timestamp()), "type": event_type, "data": data}
-        return _delivery(row, at, sequence=0, id=id_, body=json.dumps(event), attempt=1)
+        return _notice(row, at, sequence=0, id=id_, body=json.dumps(event), attempt=1)
 
-    def due(self, limit: int) -> list[Delivery]:
+    def due(self, limit: int) -> list[Notice]:
         """Hand out what is due, at most one event of each endpoint, and none where one is under way, whoever sends it.
 
         An event that is handed out counts as an attempt and is due again after a minute, should its sender die.
@@ -167,20 +167,18 @@ class Webhooks:
             rows = connection.execute(both.where(events.c.sequence.in_(mine)).order_by(events.c.sequence))
             return [_handed_out(row, at) for row in rows]
 
-    def delivered(self, delivery: Delivery) -> None:
+    def delivered(self, notice: Notice) -> None:
         """Note that an attempt succeeded."""
         with self._store.writing() as connection:
             done = {"delivered_at": self._clock(connection), "next_at": None, "last_error": None}
-            connection.execute(update(events).where(*_this(delivery)).values(done))
+            connection.execute(update(events).where(*_this(notice)).values(done))
 
-    def failed(self, delivery: Delivery, reason: str) -> None:
+    def failed(self, notice: Notice, reason: str) -> None:
         """Note that an attempt failed: the next one waits four times as long, and after the tenth there is none."""
         with self._store.writing() as connection:
-            again = (
-                None if delivery.attempt >= MOST_ATTEMPTS else self._clock(connection) + wait_after(delivery.attempt)
-            )
+            again = None if notice.attempt >= MOST_ATTEMPTS else self._clock(connection) + wait_after(notice.attempt)
             values = {"next_at": again, "last_error": reason[:LONGEST_REASON]}
-            connection.execute(update(events).where(*_this(delivery)).values(values))
+            connection.execute(update(events).where(*_this(notice)).values(values))
 
     def forget(self, before: datetime) -> int:
         """Delete events older than `before` that were delivered or given up; how many."""
@@ -223,24 +221,24 @@ def _first_of_each(connection: Connection, at: datetime, limit: int) -> list[int
     return list(connection.scalars(first))
 
 
-def _delivery(row: Row[Any], at: datetime, *, sequence: int, id: str, body: str, attempt: int) -> Delivery:
+def _notice(row: Row[Any], at: datetime, *, sequence: int, id: str, body: str, attempt: int) -> Notice:
     """A delivery to the endpoint of a row, with the secrets that hold at a moment."""
     holds = row.old_secret is not None and row.old_secret_until is not None and row.old_secret_until > at
     signing = (row.secret, row.old_secret) if holds else (row.secret,)
-    return Delivery(
+    return Notice(
         sequence=sequence, id=id, endpoint_id=row.id, url=row.url, body=body, attempt=attempt, secrets=signing
     )
 
 
-def _handed_out(row: Row[Any], at: datetime) -> Delivery:
+def _handed_out(row: Row[Any], at: datetime) -> Notice:
     """A delivery from a row of an endpoint and its event."""
     attempt, sequence = row.event_attempts, row.event_sequence
-    return _delivery(row, at, sequence=sequence, id=row.event_id, body=row.event_body, attempt=attempt)
+    return _notice(row, at, sequence=sequence, id=row.event_id, body=row.event_body, attempt=attempt)
 
 
-def _this(delivery: Delivery) -> tuple[Any, ...]:
+def _this(notice: Notice) -> tuple[Any, ...]:
     """The row of a delivery, unless another attempt has begun since."""
-    return events.c.sequence == delivery.sequence, events.c.attempts == delivery.attempt
+    return events.c.sequence == notice.sequence, events.c.attempts == notice.attempt
 
 
 def _mine(user: str, id: str) -> tuple[Any, ...]:

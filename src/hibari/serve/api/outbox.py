@@ -16,7 +16,7 @@ from typing import Any
 
 from hibari.errors import HibariError, StoreError
 from hibari.fetch import post
-from hibari.store.webhooks import Delivery, Webhooks
+from hibari.store.webhooks import Notice, Webhooks
 
 LOG = logging.getLogger("hibari.serve")
 AT_ONCE = 8
@@ -49,36 +49,36 @@ class Outbox:
         loop, running = asyncio.get_running_loop(), set[asyncio.Future[None]]()
         with ThreadPoolExecutor(AT_ONCE + 1, thread_name_prefix="outbox") as threads:
             while not stop.is_set():
-                for delivery in await loop.run_in_executor(threads, self._due, AT_ONCE - len(running)):
-                    running.add(loop.run_in_executor(threads, self.deliver, delivery))
+                for notice in await loop.run_in_executor(threads, self._due, AT_ONCE - len(running)):
+                    running.add(loop.run_in_executor(threads, self.deliver, notice))
                 await _either(stop, running, self._look_every_s)
                 running = {future for future in running if not _over(future)}
             for future in await _all(running):
                 _over(future)
 
-    def deliver(self, delivery: Delivery) -> None:
+    def deliver(self, notice: Notice) -> None:
         """Send one delivery and note how it went; raises StoreError where that cannot be noted."""
         try:
-            status = self.send(delivery)
+            status = self.send(notice)
             reason = "" if status in GOOD else f"It answered with status {status}."
         except HibariError as error:
             reason = error.message
         if not reason:
-            self._webhooks.delivered(delivery)
+            self._webhooks.delivered(notice)
             return
-        LOG.info("webhook %s to %s, attempt %d: %s", delivery.id, delivery.endpoint_id, delivery.attempt, reason)
+        LOG.info("webhook %s to %s, attempt %d: %s", notice.id, notice.endpoint_id, notice.attempt, reason)
         self._webhooks.failed(delivery, reason)
 
-    def send(self, delivery: Delivery) -> int:
+    def send(self, notice: Notice) -> int:
         """Send one delivery and give the status that the endpoint answers with, noting nothing.
 
         Raises InvalidRequest for an address that may not be asked, and BadMedia where no answer comes in time.
         """
-        body = delivery.body.encode()
+        body = notice.body.encode()
         headers = {"Content-Type": "application/json", **signed(delivery, round(time.time()))}
-        return post(delivery.url, body, headers, seconds=self._longest_s, allow_private=self._allow_private)
+        return post(notice.url, body, headers, seconds=self._longest_s, allow_private=self._allow_private)
 
-    def _due(self, limit: int) -> list[Delivery]:
+    def _due(self, limit: int) -> list[Notice]:
         if limit <= 0:
             return []
         try:
@@ -88,15 +88,15 @@ class Outbox:
             return []
 
 
-def signed(delivery: Delivery, timestamp: int) -> dict[str, str]:
+def signed(notice: Notice, timestamp: int) -> dict[str, str]:
     """The headers that prove a delivery's origin: its id, a Unix time, and one signature by each secret that holds."""
-    content = f"{delivery.id}.{timestamp}.{delivery.body}".encode()
+    content = f"{notice.id}.{timestamp}.{notice.body}".encode()
     signatures = []
-    for secret in delivery.secrets:
+    for secret in notice.secrets:
         key = base64.b64decode(secret.removeprefix("whsec_"))
         signatures.append("v1," + base64.b64encode(hmac.digest(key, content, hashlib.sha256)).decode("ascii"))
     return {
-        "webhook-id": delivery.id,
+        "webhook-id": notice.id,
         "webhook-timestamp": str(timestamp),
         "webhook-signature": " ".join(signatures),
     }

@@ -87,12 +87,12 @@ async def test_webhook_endpoint(call: Call) -> Response:
         fields.finish()
     assert kind is not None
     hooks, id = call.service.webhooks, _id(call)
-    delivery = await to_thread.run_sync(lambda: hooks.sample(call.actor.user, id, kind))
-    if delivery is None:
+    notice = await to_thread.run_sync(lambda: hooks.sample(call.actor.user, id, kind))
+    if notice is None:
         raise not_found("webhook_endpoint", "endpoint_id")
     try:
         outward = call.service.gates.outward
-        status = await outward.run(call.party, lambda: call.service.outbox.send(delivery))
+        status = await outward.run(call.party, lambda: call.service.outbox.send(notice))
     except BadMedia as error:
         raise ApiError(400, f"It did not answer: {error}", code="webhook_failed") from error
     answer = {"object": "webhook_endpoint.test", "webhook_endpoint_id": id, "event_type": kind}
