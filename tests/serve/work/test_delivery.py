@@ -9,7 +9,7 @@ import pytest
 
 from hibari.config import ServiceSettings
 from hibari.errors import OutputError, StoreError
-from hibari.serve.work.delivery import Delivery
+from hibari.serve.work.delivery import Carrier
 from hibari.serve.work.protocol import Made, Make, Waits
 from hibari.serve.work.pulse import Pulse
 from hibari.store import Store
@@ -48,17 +48,17 @@ def blobs(tmp_path: Path) -> FolderBlobs:
     return FolderBlobs(tmp_path / "files")
 
 
-def delivery(queue: Queue, blobs: FolderBlobs, tmp_path: Path, *, job: Job, files_s: float = 30.0) -> Delivery:
+def carrier(queue: Queue, blobs: FolderBlobs, tmp_path: Path, *, job: Job, files_s: float = 30.0) -> Carrier:
     folder = tmp_path / job.id
     folder.mkdir()
     for name in ("video.mp4", "held.mp4"):
         (folder / name).write_bytes(name.encode())
-    return Delivery(
+    return Carrier(
         job=job,
         queue=queue,
         blobs=blobs,
         folder=folder,
-        keep=ServiceSettings(),
+        service=ServiceSettings(),
         pulse=Pulse(queue, job, tick_s=0.1),
         stop=Event(),
         retry_s=0.1,
@@ -95,7 +95,7 @@ def test_files_of_a_finished_video_stay_where_the_answer_was_lost(
 ) -> None:
     job = claimed(queue)
     queue.breaks = 1
-    delivery(queue, blobs, tmp_path, job=job).deliver(made(job))
+    carrier(queue, blobs, tmp_path, job=job).deliver(made(job))
     assert now(queue, job).status == "completed"
     assert names(blobs) == set(now(queue, job).files.values()) == {f"{job.id}/video-1.mp4"}
 
@@ -106,13 +106,13 @@ def test_so_do_those_of_a_video_that_waits_for_a_reviewer(queue: Breaking, blobs
     order = Make(job=job.id, user="ann", asked=asked, folder=str(tmp_path / job.id), held_as=f"{job.id}/held-1.mp4")
     queue.breaks = 1
     waits = Waits(job=job.id, generation_id=7, message="it waits", file="held.mp4")
-    delivery(queue, blobs, tmp_path, job=job).hold(waits, order)
+    carrier(queue, blobs, tmp_path, job=job).hold(waits, order)
     assert now(queue, job).files == {HELD_FILE: order.held_as} and names(blobs) == {order.held_as}
 
 
 def test_a_change_that_may_still_come_keeps_its_files(queue: Breaking, blobs: FolderBlobs, tmp_path: Path) -> None:
     job = claimed(queue)
-    on_its_way = delivery(queue, blobs, tmp_path, job=job)
+    on_its_way = carrier(queue, blobs, tmp_path, job=job)
     on_its_way.pulse.lost.set()
     on_its_way.deliver(made(job))
     blobs.put(f"{job.id}/video-1.mp4", on_its_way.folder / "video.mp4")
@@ -129,7 +129,7 @@ def test_what_was_held_goes_once_it_is_the_video(queue: Breaking, blobs: FolderB
     (tmp_path / "clip").write_bytes(b"clip")
     blobs.put(job.files[HELD_FILE], tmp_path / "clip")
     queue.breaks = 1
-    delivery(queue, blobs, tmp_path, job=job).deliver(made(job))
+    carrier(queue, blobs, tmp_path, job=job).deliver(made(job))
     assert names(blobs) == {f"{job.id}/video-1.mp4"}
 
 
@@ -137,7 +137,7 @@ def test_a_place_for_files_that_comes_back_has_them_all(queue: Breaking, blobs: 
     job = claimed(queue)
     gone = away(blobs)
     Timer(0.5, lambda: gone.rename(blobs.folder)).start()
-    delivery(queue, blobs, tmp_path, job=job).deliver(made(job))
+    carrier(queue, blobs, tmp_path, job=job).deliver(made(job))
     assert (now(queue, job).status, now(queue, job).crashes) == ("completed", 0)
     assert names(blobs) == {f"{job.id}/video-1.mp4"}
 
@@ -146,7 +146,7 @@ def test_one_that_stays_away_is_no_crash_of_the_jobs(queue: Breaking, blobs: Fol
     job = claimed(queue)
     away(blobs)
     began = time.monotonic()
-    delivery(queue, blobs, tmp_path, job=job, files_s=0.3).deliver(made(job))
+    carrier(queue, blobs, tmp_path, job=job, files_s=0.3).deliver(made(job))
     assert time.monotonic() - began > 0.3
     again = taken(queue, "another")
     assert (again.id, again.crashes, again.lease and again.lease.attempt) == (job.id, 0, 1)
@@ -154,7 +154,7 @@ def test_one_that_stays_away_is_no_crash_of_the_jobs(queue: Breaking, blobs: Fol
 
 def test_inputs_are_waited_for_and_what_is_missing_is_not(queue: Breaking, blobs: FolderBlobs, tmp_path: Path) -> None:
     job = claimed(queue)
-    fetching = delivery(queue, blobs, tmp_path, job=job, files_s=0.3)
+    fetching = carrier(queue, blobs, tmp_path, job=job, files_s=0.3)
     blob = f"{job.id}/input.png"
     began = time.monotonic()
     with pytest.raises(BlobMissing):

@@ -92,7 +92,7 @@ class Claimer:
             blobs=blobs,
             folder=self._folder / f"{job.id}-{job.lease.attempt}",
             pace=self._pace,
-            keep=self._settings.service,
+            service=self._settings.service,
             stop=stop,
         )
 

@@ -27,7 +27,7 @@ _Got = TypeVar("_Got")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Delivery:
+class Carrier:
     """Of one claimed job, whose files lie in `folder`.
 
     A place for files that is away is asked again every `retry_s`, for `files_s` or until `stop` is set; the database as
@@ -38,7 +38,7 @@ class Delivery:
     queue: Queue
     blobs: Blobs
     folder: Path
-    keep: ServiceSettings
+    service: ServiceSettings
     pulse: Pulse
     stop: Event
     retry_s: float
@@ -64,8 +64,8 @@ class Delivery:
                 self.job,
                 files=stored,
                 generation_id=made.generation_id,
-                keep_hours=self.keep.keep_hours,
-                latents_hours=self.keep.latents_hours,
+                keep_hours=self.service.keep_hours,
+                latents_hours=self.service.latents_hours,
             )
         )
         held = [self.job.files[HELD_FILE]] if HELD_FILE in self.job.files else []  # it is the video by now
@@ -86,7 +86,7 @@ class Delivery:
                 generation_id=waits.generation_id,
                 files=kept.files,
                 request=kept.asked.to_dict(),
-                hours=self.keep.hold_hours,
+                hours=self.service.hold_hours,
             )
         )
         if not is_ours:

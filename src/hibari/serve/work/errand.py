@@ -14,7 +14,7 @@ from hibari.errors import HibariError, InvalidRequest
 from hibari.serve.asked import Asked
 from hibari.serve.files import PREVIEW, blob_of
 from hibari.serve.journal import about_job
-from hibari.serve.work.delivery import Delivery
+from hibari.serve.work.delivery import Carrier
 from hibari.serve.work.protocol import Cancel, Failed, Made, Make, Shown, Step, Stopped, Waits
 from hibari.serve.work.pulse import Pulse
 from hibari.serve.work.workbench import Died, Workbench
@@ -73,20 +73,20 @@ class Errand:
     blobs: Blobs
     folder: Path
     pace: Pace
-    keep: ServiceSettings
+    service: ServiceSettings
     stop: Event
     pulse: Pulse = field(init=False)
-    delivery: Delivery = field(init=False)
+    carrier: Carrier = field(init=False)
     _is_shown: bool = False
 
     def __post_init__(self) -> None:
         self.pulse = Pulse(self.queue, self.job, tick_s=self.pace.tick_s)
-        self.delivery = Delivery(
+        self.carrier = Carrier(
             job=self.job,
             queue=self.queue,
             blobs=self.blobs,
             folder=self.folder,
-            keep=self.keep,
+            service=self.service,
             pulse=self.pulse,
             stop=self.stop,
             retry_s=self.pace.retry_s,
@@ -113,19 +113,19 @@ class Errand:
 
     def _order(self) -> Make | None:
         """What the maker is told, once the blobs that it needs are here; None where they are not to be had."""
-        delivery = self.delivery
+        carrier = self.carrier
         try:
             asked = Asked.from_dict(self.job.request)
         except InvalidRequest as error:
             _LOG.warning("%s is not understood: %s", self.job.id, error)
             message = str(error)  # the name goes with the block
-            delivery.insist(lambda: self.queue.fail(self.job, "server_error", message))
+            carrier.insist(lambda: self.queue.fail(self.job, "server_error", message))
             return None
         inputs: dict[str, str] = {}
         held = self.job.files.get(HELD_FILE)
         try:
             if held is not None:
-                delivery.fetch(held, HELD_CLIP)
+                carrier.fetch(held, HELD_CLIP)
             asked = self._with_latents(asked, inputs)
             for blob in blobs_of(asked):
                 if blob not in inputs:
@@ -133,10 +133,10 @@ class Errand:
         except BlobMissing as error:
             _LOG.warning("%s lacks an input: %s", self.job.id, error)
             message = "The video, picture or character that this video starts from is not there any more."
-            delivery.insist(lambda: self.queue.fail(self.job, "invalid_value", message))
+            carrier.insist(lambda: self.queue.fail(self.job, "invalid_value", message))
             return None
         except HibariError as error:
-            delivery.give_back(f"waits for its inputs: {error}")
+            carrier.give_back(f"waits for its inputs: {error}")
             return None
         return Make(
             job=self.job.id,
@@ -162,7 +162,7 @@ class Errand:
 
     def _fetch(self, blob: str, inputs: dict[str, str]) -> None:
         name = f"in-{len(inputs)}{Path(blob).suffix}"
-        self.delivery.fetch(blob, name)
+        self.carrier.fetch(blob, name)
         inputs[blob] = name
 
     def _follow(self, bench: Workbench) -> Outcome:
@@ -203,22 +203,20 @@ class Errand:
 
     def _settle(self, outcome: Outcome, order: Make) -> None:
         """Write the end of the job, or give it to whoever claims it next. What was lost is not ours to end."""
-        job, queue, delivery = self.job, self.queue, self.delivery
+        job, queue, carrier = self.job, self.queue, self.carrier
         if isinstance(outcome, Made):
-            delivery.deliver(outcome)
+            carrier.deliver(outcome)
         elif isinstance(outcome, Waits):
-            delivery.hold(outcome, order)
+            carrier.hold(outcome, order)
         elif isinstance(outcome, Failed):
-            delivery.insist(lambda: queue.fail(job, outcome.code, outcome.message, reason=outcome.category))
+            carrier.insist(lambda: queue.fail(job, outcome.code, outcome.message, reason=outcome.category))
         elif isinstance(outcome, Died) and outcome.for_memory:
             message = "There was not enough memory for this video. Ask for a smaller size, or for fewer seconds."
-            delivery.insist(lambda: queue.fail(job, "out_of_memory", message))
+            carrier.insist(lambda: queue.fail(job, "out_of_memory", message))
         elif isinstance(outcome, Died) or not (isinstance(outcome, Stopped) or self.stop.is_set()):
-            delivery.insist(
-                lambda: queue.crashed(job, "The process that made this video died, each time it was tried.")
-            )
+            carrier.insist(lambda: queue.crashed(job, "The process that made this video died, each time it was tried."))
         else:
-            delivery.give_back("is given back")
+            carrier.give_back("is given back")
 
 
 def blobs_of(asked: Asked) -> list[str]:
