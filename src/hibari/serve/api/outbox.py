@@ -67,7 +67,7 @@ class Outbox:
             self._webhooks.delivered(notice)
             return
         LOG.info("webhook %s to %s, attempt %d: %s", notice.id, notice.endpoint_id, notice.attempt, reason)
-        self._webhooks.failed(delivery, reason)
+        self._webhooks.failed(notice, reason)
 
     def send(self, notice: Notice) -> int:
         """Send one delivery and give the status that the endpoint answers with, noting nothing.
@@ -75,7 +75,7 @@ class Outbox:
         Raises InvalidRequest for an address that may not be asked, and BadMedia where no answer comes in time.
         """
         body = notice.body.encode()
-        headers = {"Content-Type": "application/json", **signed(delivery, round(time.time()))}
+        headers = {"Content-Type": "application/json", **signed(notice, round(time.time()))}
         return post(notice.url, body, headers, seconds=self._longest_s, allow_private=self._allow_private)
 
     def _due(self, limit: int) -> list[Notice]:
