@@ -18,6 +18,12 @@ Our own invariants are `assert`s; these classes are for what a person can put ri
 """
 
 
+def install(extra: str = "") -> str:
+    """How Hibari is installed from its folder, with one of its extras: a hint for where something of it is missing."""
+    what = f"'.[{extra}]'" if extra else "."
+    return f"In Hibari's folder: pip install -c constraints.txt ./weights {what}"
+
+
 class HibariError(Exception):
     """Base of the tree: one line of what is wrong and, in `hint`, what to do about it.
 

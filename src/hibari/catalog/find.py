@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hibari.catalog.folder import Model, open_folder
 from hibari.config import Settings
-from hibari.errors import BadWeights, UnknownModel
+from hibari.errors import BadWeights, UnknownModel, install
 
 GROUP = "hibari.weights"
 
@@ -57,5 +57,5 @@ def find(name: str, settings: Settings) -> Model:
 def _here(settings: Settings) -> str:
     found = names(settings)
     if not found:
-        return "No model is installed: pip install ./weights brings hibari-mini."
+        return f"No model is installed. {install()} brings hibari-mini."
     return f"Here: {', '.join(found)}; or give a folder's path."

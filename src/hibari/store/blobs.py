@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from hibari.config import Settings
-from hibari.errors import MissingDependency, OutputError
+from hibari.errors import MissingDependency, OutputError, install
 from hibari.media.files import beside, output_error, sweep
 
 if TYPE_CHECKING:
@@ -260,9 +260,7 @@ def _bucket(bucket: str, prefix: str) -> "S3Store":
     try:
         from obstore.store import S3Store
     except ImportError as error:
-        raise MissingDependency(
-            "Files in a bucket need obstore.", option="files", hint="pip install 'hibari[s3]'"
-        ) from error
+        raise MissingDependency("Files in a bucket need obstore.", option="files", hint=install("s3")) from error
     return S3Store(
         bucket,
         prefix=prefix or None,

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from hibari.errors import InvalidRequest, MissingDependency, OutputError, StoreError
+from hibari.errors import InvalidRequest, MissingDependency, OutputError, StoreError, install
 from hibari.store import schema
 from hibari.store.faults import translated
 
@@ -133,7 +133,7 @@ def _address(url: str | Path) -> URL:
         raise _wrong(url) from error
     if address.drivername in ("postgresql", "postgres", "postgresql+psycopg"):
         if find_spec("psycopg") is None:
-            raise MissingDependency("Postgres needs psycopg.", option="database", hint="pip install 'psycopg[binary]'")
+            raise MissingDependency("Postgres needs psycopg.", option="database", hint=install("postgres"))
         return address.set(drivername="postgresql+psycopg")
     if address.drivername != "sqlite" or address.database in (None, "", ":memory:") or address.query:
         raise _wrong(url)
