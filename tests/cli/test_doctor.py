@@ -10,16 +10,17 @@ import pytest
 import tiny_pki
 from hibari.cli.door_checks import examine_door
 from hibari.cli.finding import Finding
-from hibari.config import Settings
+from hibari.config import ServiceSettings, Settings
 from hibari.provenance.credentials.authority import WARN_BEFORE
 from hibari.provenance.credentials.configured import authority_of
+from hibari.provenance.house import house_of
 from hibari.provenance.ledger import Ledger
 from hibari.provenance.places import KEYS, ledger_url
-from hibari.provenance.watermark.keys import KeyRing
+from hibari.provenance.watermark.keys import KeyRing, month_of
 from hibari.store import Store
 from tiny_pki import DAY, EMAIL
 
-PARTS = {"signing", "stamps", "keys", "ledger", "marks", "policy", "screens", "guard"}
+PARTS = {"signing", "stamps", "keys", "ledger", "marks", "policy", "screens", "service", "guard"}
 
 
 def report(settings: Settings, *, stamp: bool = False) -> dict[str, list[Finding]]:
@@ -120,6 +121,18 @@ def test_a_broken_part_is_named_and_the_others_are_looked_at(
     assert finding.verdict == "no" and says in finding.found and do in finding.do
     broken = {name for name in PARTS - {"screens"} if any(one.verdict == "no" for one in found[name])}
     assert broken <= {part, "stamps"}, "the stamps need the same key"
+
+
+def test_what_keeps_the_service_from_starting_is_found(used: Settings) -> None:
+    with Store.open(ledger_url(used)) as store:
+        house_of(used, store).join()
+    assert only(report(used), "keys").verdict == "ok"
+    (used.home / KEYS).rename(used.home / "moved")
+    finding = only(report(used), "keys")
+    assert (finding.verdict, f"{month_of()}.key" in finding.do) == ("no", True) and "is not here" in finding.found
+    assert not (used.home / KEYS).exists(), "looking makes nothing"
+    aliased = Settings(home=used.home, service=ServiceSettings(aliases="sora-2=gone"))
+    assert only(report(aliased), "service").verdict == "no"
 
 
 def test_a_policy_that_is_none(tmp_path: Path) -> None:

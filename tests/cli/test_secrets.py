@@ -27,13 +27,16 @@ def test_what_is_here_and_what_is_not(home: Path, capsys: pytest.CaptureFixture[
     assert signer.startswith("signer ") and mark == f"watermark {month_of()}  here"
     (home / KEYS / f"{month_of()}.key").unlink()
     assert run(["secrets", "list", "--home", str(home)]) == 1
-    assert f"watermark {month_of()}  not here" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"watermark {month_of()}  not here" in said and f"Copy {KEYS}/{month_of()}.key into {home}" in said
 
 
 def test_nothing_is_forgotten_by_mistake(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     name = f"watermark {month_of()}"
     assert run(["secrets", "forget", name, "--home", str(home)]) == 2
     assert "--yes" in capsys.readouterr().err
+    assert run(["secrets", "forget", "watermark", "--home", str(home)]) == 2
+    assert "is not noted" in capsys.readouterr().err, "the name is looked at first"
     assert run(["secrets", "forget", "watermark 1999-01", "--yes", "--home", str(home)]) == 2
     assert run(["secrets", "forget", name, "--yes", "--home", str(home)]) == 0
     capsys.readouterr()

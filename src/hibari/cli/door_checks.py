@@ -10,10 +10,10 @@ from pathlib import Path
 
 from hibari.cli.finding import Finding
 from hibari.config import Settings
-from hibari.errors import HibariError
+from hibari.errors import HibariError, StoreError, install
 
 SQLITE = "sqlite:///"
-REINSTALL = "pip install -c constraints.txt ./weights ."
+REINSTALL = install()
 
 
 def examine_door(settings: Settings, *, stamp: bool = False) -> Iterator[Finding]:
@@ -26,6 +26,7 @@ def examine_door(settings: Settings, *, stamp: bool = False) -> Iterator[Finding
         ("marks", _marks, REINSTALL),
         ("policy", _policy, "Put the file right, or leave HIBARI_POLICY out."),
         ("screens", _screens, f"Take the file away, or: {REINSTALL}"),
+        ("service", _service, "Set HIBARI_MODEL and HIBARI_ALIASES."),
         ("guard", _guard, "Take the folder away, or put a whole model into it."),
     ]
     for what, look, advice in looks:
@@ -90,6 +91,7 @@ def _keys(settings: Settings) -> Iterator[Finding]:
     from hibari.provenance.places import KEYS
     from hibari.provenance.watermark.keys import KeyRing
 
+    _check_house(settings)
     folder = settings.home / KEYS
     if not folder.exists():
         yield Finding("ok", "keys", "no watermark key yet; one a month is made on use")
@@ -98,6 +100,34 @@ def _keys(settings: Settings) -> Iterator[Finding]:
     newest = f", the newest {keys[0].name}" if keys else ""
     found = f"{len(keys)} for the watermark{newest}, for their owner alone in {folder} (keep a backup of it)"
     yield Finding("ok", "keys", found)
+
+
+def _check_house(settings: Settings) -> None:
+    """Raise WrongSecrets where the database knows other secrets than this machine has: nothing starts then."""
+    from hibari.provenance.credentials.configured import authority_of
+    from hibari.provenance.house import House
+    from hibari.provenance.places import KEYS, ledger_url
+    from hibari.provenance.watermark.keys import KeyRing
+    from hibari.store import Store
+
+    url = ledger_url(settings)
+    file = _file_of(url)
+    if file is not None and not file.exists():
+        return
+    try:
+        store = Store.open(url, migrate=False, timeout_s=2)
+    except StoreError:
+        return  # the ledger's own line says what is wrong with it
+    with store:
+        # Not `house_of`, which makes the folder.
+        House(store=store, keys=KeyRing(folder=settings.home / KEYS), authority=authority_of(settings)).check()
+
+
+def _service(settings: Settings) -> Iterator[Finding]:
+    from hibari.serve.api.models import Models
+
+    Models(settings).check()
+    yield Finding("ok", "service", "HIBARI_MODEL and every alias lead to a model that is here")
 
 
 def _ledger(settings: Settings) -> Iterator[Finding]:

@@ -27,7 +27,9 @@ def list_secrets(home: Home = None) -> int:
         house = house_of(settings, store)
         here = {name: house.is_here(name, digest) for name, digest in house.noted().items()}
     for name, is_here in here.items():
-        print(f"{name}  {'here' if is_here else 'not here'}")
+        print(f"{name}  {'here' if is_here else 'not here, or another'}")
+        if not is_here:
+            print(f"  -> {house.advice(name)}")
     return 0 if all(here.values()) else 1
 
 
@@ -45,9 +47,11 @@ def forget(
     from hibari.provenance.places import ledger_url
     from hibari.store import Store
 
-    if not yes:
-        raise InvalidRequest("Nothing is forgotten without --yes.", option="yes", hint="Is no copy of it left?")
     settings = Settings.load(home=home)
     with Store.open(ledger_url(settings), migrate=False) as store:
-        house_of(settings, store).forget(name)
+        house = house_of(settings, store)
+        house.check_noted(name)
+        if not yes:
+            raise InvalidRequest("Nothing is forgotten without --yes.", option="yes", hint="Is no copy of it left?")
+        house.forget(name)
     return 0

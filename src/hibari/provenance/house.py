@@ -44,25 +44,41 @@ class House:
             self._note(name, digest)
         self.current_key()
 
+    def check(self) -> None:
+        """Raise WrongSecrets where `join` would, and make nothing."""
+        self.check_signers()
+        self._kept_key(month_of())
+
     def current_key(self, now: datetime | None = None) -> WatermarkKey:
         """The watermark key of this month, which is the house's; raises WrongSecrets, and what reading it raises."""
         month = month_of(now)
+        kept = self._kept_key(month)
+        if kept is not None:
+            return kept
+        key = self.keys.current(now)
+        name = f"{WATERMARK} {month}"
+        if self._note(name, _digest(key)) != _digest(key):
+            raise self._another(month)
+        return key
+
+    def _kept_key(self, month: str) -> WatermarkKey | None:
+        """The key that the house has noted for a month, None where it noted none; raises WrongSecrets."""
         name = f"{WATERMARK} {month}"
         noted = self.noted().get(name)
-        if noted is not None and self.keys.find(month) is None:
-            raise WrongSecrets(
-                f"The house marks with a key of {month} that is not here.",
-                hint=f"Copy {KEYS}/{month}.key from another of its machines. {_LOST}",
-            )
-        key = self.keys.current(now)
         if noted is None:
-            noted = self._note(name, _digest(key))
-        if noted != _digest(key):
-            raise WrongSecrets(
-                f"The watermark key of {month} is not the one that the house marks with.",
-                hint=f"Replace {KEYS}/{month}.key by that of another of its machines. {_LOST}",
-            )
+            return None
+        key = self.keys.find(month)
+        if key is None:
+            raise WrongSecrets(f"The house marks with a key of {month} that is not here.", hint=self.advice(name))
+        if _digest(key) != noted:
+            raise self._another(month)
         return key
+
+    def _another(self, month: str) -> WrongSecrets:
+        return WrongSecrets(
+            f"The watermark key of {month} is not the one that the house marks with.",
+            hint=self.advice(f"{WATERMARK} {month}"),
+        )
 
     def check_signers(self) -> None:
         """Raise WrongSecrets unless this machine knows everybody who signs in the house.
@@ -73,7 +89,7 @@ class House:
         if strange := sorted(noted - anchors.fingerprints(self.authority.folder)):
             raise WrongSecrets(
                 f"The house signs with a certificate that is not known here ({strange[0][:16]}…).",
-                hint=f"Copy the folder {CREDENTIALS} from another of its machines. {_LOST}",
+                hint=self.advice(SIGNER),
             )
 
     def noted(self) -> Mapping[str, str]:
@@ -90,14 +106,24 @@ class House:
         key = self.keys.find(rest)
         return key is not None and _digest(key) == digest
 
+    def advice(self, name: str) -> str:
+        """What to do about a noted secret that is not here, or is another."""
+        kind, _, month = name.partition(" ")
+        what = f"the folder {CREDENTIALS}" if kind == SIGNER else f"{KEYS}/{month}.key"
+        home = self.keys.folder.parent
+        return f"Copy {what} into {home} from another of the house's machines, or from a backup. {_LOST}"
+
+    def check_noted(self, name: str) -> None:
+        """Raise InvalidRequest for a name that no secret is noted by."""
+        if name not in self.noted():
+            raise InvalidRequest(f"{name!r} is not noted.", option="name", hint="`hibari secrets list` says what is.")
+
     def forget(self, name: str) -> None:
         """Take a note back, so that machines may go on without that secret; raises InvalidRequest."""
+        self.check_noted(name)
         table = tables.house_secrets
         with self.store.writing() as connection:
-            if not connection.execute(delete(table).where(table.c.name == name)).rowcount:
-                raise InvalidRequest(
-                    f"{name!r} is not noted.", option="name", hint="`hibari secrets list` says what is."
-                )
+            connection.execute(delete(table).where(table.c.name == name))
 
     def _note(self, name: str, digest: str) -> str:
         """Note a secret, unless another machine was first; what is noted now."""
