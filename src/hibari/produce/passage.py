@@ -70,8 +70,8 @@ class Passage:
 
     An allowance opens the request's screens alone: its frames are held or refused like any others. `owner` is whose
     generation it is; the door's own user where nobody is named. `facts` are recorded with the request. What is held
-    goes to the data folder, or to the `held_place`. `seen`: a reviewer let through all that is shown, so that nothing of
-    it is held again.
+    goes to the data folder, or to the `held_place`. `seen`: a reviewer let through all that is shown, so that nothing
+    of it is held again.
     """
 
     door: Door
