@@ -11,7 +11,8 @@ from sqlalchemy import select
 
 from hibari.errors import InvalidRequest
 from hibari.store import Store, tables
-from hibari.store.queue import Job, LimitReached, Queue, Quota, database_clock, new_video_id
+from hibari.store.database import database_clock
+from hibari.store.queue import Job, LimitReached, Queue, Quota, new_video_id
 from queue_jobs import NOON, WIDE, Hand, add, add_endpoint, new, taken
 
 

@@ -14,8 +14,8 @@ from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select
 
 from hibari.errors import InvalidRequest
 from hibari.store import idempotency, tables
-from hibari.store.database import Store
-from hibari.store.queue import Clock, Note, database_clock, lock_adding
+from hibari.store.database import Clock, Store, database_clock
+from hibari.store.queue import Note, lock_adding
 
 MOST = 100  # of one user
 CHARACTER_ID = re.compile(r"char_[0-9a-f]{24}")

@@ -1,13 +1,14 @@
 """Opening the database, and the two ways in: `reading`, a snapshot, and `writing`, one transaction or nothing."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, func, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -22,6 +23,15 @@ _POSTGRES_WAYS: dict[str, dict[str, Any]] = {
     "reading": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
     "writing": {},
 }
+Clock = Callable[[Connection], datetime]
+
+
+def database_clock(connection: Connection) -> datetime:
+    """The moment: on Postgres the server's, since workers' clocks differ; on SQLite this machine's, the only one."""
+    if connection.dialect.name == "sqlite":
+        return datetime.now(UTC)
+    now: datetime = connection.execute(select(func.now())).scalar_one()
+    return now.astimezone(UTC)
 
 
 class Store:

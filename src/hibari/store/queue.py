@@ -6,14 +6,14 @@ good or bad, and the webhook events that tell of it are one transaction.
 """
 
 from collections.abc import Callable, Collection
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias
 
 from sqlalchemy import Connection, Select, and_, case, delete, func, insert, select, update
 
 from hibari.errors import InvalidRequest
 from hibari.store import holds, idempotency, refusals, tables
-from hibari.store.database import Store
+from hibari.store.database import Clock, Store, database_clock
 from hibari.store.queue_rows import (
     STATUSES,
     Fault,
@@ -42,7 +42,6 @@ __all__ = [
     "Queue",
     "Quota",
     "Status",
-    "database_clock",
     "new_video_id",
 ]
 MAX_CRASHES = 3
@@ -50,18 +49,9 @@ MAX_LOST_LEASES = 10
 LAST_PROGRESS = 99  # 100 is for what is complete
 SERVER_ERROR = "server_error"
 _ADDING = 0x68696261  # the advisory lock that makes counting and adding one step on Postgres
-Clock = Callable[[Connection], datetime]
 Note: TypeAlias = Callable[[Connection, str], None]  # records that something was done to an id, where it is done
 Jobs: TypeAlias = list[Job]  # here, since the queue has a method of the name "list"
 Names: TypeAlias = list[str]
-
-
-def database_clock(connection: Connection) -> datetime:
-    """The moment: on Postgres the server's, since workers' clocks differ; on SQLite this machine's, the only one."""
-    if connection.dialect.name == "sqlite":
-        return datetime.now(UTC)
-    now: datetime = connection.execute(select(func.now())).scalar_one()
-    return now.astimezone(UTC)
 
 
 def lock_adding(connection: Connection) -> None:

@@ -16,8 +16,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, exists, func, insert, or_, select, update
 
 from hibari.errors import InvalidRequest
-from hibari.store.database import Store
-from hibari.store.queue import Clock, Note, database_clock, lock_adding
+from hibari.store.database import Clock, Store, database_clock
+from hibari.store.queue import Note, lock_adding
 from hibari.store.tables import webhook_endpoints as endpoints
 from hibari.store.tables import webhook_events as events
 

@@ -6,8 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, insert, select, update
 
 from hibari.store import tables
-from hibari.store.database import Store
-from hibari.store.queue import Clock, database_clock
+from hibari.store.database import Clock, Store, database_clock
 
 _FORGOTTEN = timedelta(days=1)  # what was killed says no farewell
 

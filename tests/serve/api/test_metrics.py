@@ -11,7 +11,8 @@ from sqlalchemy import update
 from api_house import Api, api, fault
 from hibari.serve.api.metrics import HERE, LATELY
 from hibari.store import tables, workers
-from hibari.store.queue import Job, database_clock
+from hibari.store.database import database_clock
+from hibari.store.queue import Job
 from hibari.store.workers import Holding
 from queries import statements
 

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, select
 from hibari.errors import InvalidRequest
 from hibari.serve.api.outbox import Outbox, signed
 from hibari.store import Store, tables
-from hibari.store.queue import database_clock
+from hibari.store.database import database_clock
 from hibari.store.queue_rows import write_events
 from hibari.store.webhooks import Webhooks
 

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, case, insert, select, tup
 from hibari.errors import InvalidRequest
 from hibari.provenance.ids import GenerationId
 from hibari.store import Store, holds, tables
-from hibari.store.queue import database_clock
+from hibari.store.database import database_clock
 
 Word = Literal["allowed", "refused"]
 ReviewState = Literal["waiting", "allowed", "refused"]

@@ -21,7 +21,8 @@ from hibari.serve.api.errors import LOG
 from hibari.serve.work.presence import EVERY_S
 from hibari.store import Store, refusals, tables, workers
 from hibari.store.blobs import Blobs
-from hibari.store.queue import Queue, database_clock
+from hibari.store.database import database_clock
+from hibari.store.queue import Queue
 
 LATELY = timedelta(minutes=10)
 HERE = timedelta(seconds=3 * EVERY_S)  # a worker that was seen within that is there
