@@ -86,7 +86,7 @@ def _event(service: WholeService, user: str, endpoint_id: str) -> Seen:
     with service.store() as store:
         notice = Webhooks(store).sample(user, endpoint_id, "video.completed")
     assert notice is not None
-    return {"body": notice.body, "headers": signed(delivery, round(time.time()))}
+    return {"body": notice.body, "headers": signed(notice, round(time.time()))}
 
 
 def python_walker(folder: Path, environment: Mapping[str, str], target: Path | None = None) -> Walker:

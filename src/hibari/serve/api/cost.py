@@ -112,7 +112,7 @@ class Outlook:
         return low if seconds is None else min(high, max(low, round(seconds * 1000 / POLLS)))
 
 
-class Lookout:
+class Forecast:
     """The outlook, read again when it is older than two seconds and somebody asks."""
 
     def __init__(self, store: Store) -> None:

@@ -40,7 +40,7 @@ async def _changes(call: Call, job: Job) -> AsyncIterator[str]:
         if current is None:
             yield _event("video.deleted", {"id": job.id, "object": "video.deleted", "deleted": True})
             return
-        outlook = await service.lookout.outlook()
+        outlook = await service.forecast.outlook()
         seconds = outlook.seconds(current)
         seen = video_object(current, outlook.place(current))
         if seen != last:

@@ -9,7 +9,7 @@ from hibari.access import Audit, Keys, Users
 from hibari.access.oidc import Tokens
 from hibari.config import Settings
 from hibari.provenance.places import ledger_url
-from hibari.serve.api.cost import Lookout
+from hibari.serve.api.cost import Forecast
 from hibari.serve.api.gates import Gates
 from hibari.serve.api.guard import Limiter
 from hibari.serve.api.lookup import Lookup
@@ -51,7 +51,7 @@ class Service:
     uploads: Uploads
     limiter: Limiter
     lookup: Lookup | None
-    lookout: Lookout
+    forecast: Forecast
     gates: Gates
     meters: Meters
     clock: Callable[[], datetime] = utc_now
@@ -85,7 +85,7 @@ class Service:
             uploads=Uploads(home, own.max_upload_mb * 10**6),
             limiter=Limiter(),
             lookup=lookup,
-            lookout=Lookout(store),
+            forecast=Forecast(store),
             gates=Gates(),
             meters=Meters(store, blobs),
         )

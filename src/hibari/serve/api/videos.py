@@ -40,7 +40,7 @@ async def list_videos(call: Call) -> Response:
     jobs, has_more = await to_thread.run_sync(
         lambda: call.service.queue.list(user, limit=asked.limit, after=asked.after, order=asked.order)
     )
-    outlook = await call.service.lookout.outlook()
+    outlook = await call.service.forecast.outlook()
     return JSONResponse(page([video_object(job, outlook.place(job)) for job in jobs], has_more))
 
 
@@ -126,7 +126,7 @@ async def find(call: Call, id: str) -> Job:
 
 async def video_answer(call: Call, job: Job) -> Response:
     """The Video object, and when to ask again."""
-    outlook = await call.service.lookout.outlook()
+    outlook = await call.service.forecast.outlook()
     pending = job.status in ("queued", "in_progress")
     headers = {"openai-poll-after-ms": str(outlook.poll_ms(job))} if pending else {}
     return JSONResponse(video_object(job, outlook.place(job)), headers=headers)
