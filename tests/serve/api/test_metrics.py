@@ -6,10 +6,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from hibari.serve.api.health import HERE
 from sqlalchemy import update
 
 from api_house import Api, api, fault
-from hibari.serve.api.metrics import HERE, LATELY
+from hibari.serve.api.metrics import LATELY
 from hibari.store import tables, workers
 from hibari.store.database import database_clock
 from hibari.store.queue import Job

@@ -1,32 +1,26 @@
 """Numbers for Prometheus, and whether the service is alive and ready. No user's name or prompt is in them."""
 
-import asyncio
 import resource
-import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 from sqlalchemy import Connection, func, select
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
-from hibari.errors import HibariError
 from hibari.serve.api.call import Call
-from hibari.serve.api.errors import LOG
-from hibari.serve.work.presence import EVERY_S
+from hibari.serve.api.health import HERE, Readiness
 from hibari.store import Store, refusals, tables, workers
 from hibari.store.blobs import Blobs
 from hibari.store.database import database_clock
 from hibari.store.queue import Queue
 
 LATELY = timedelta(minutes=10)
-HERE = timedelta(seconds=3 * EVERY_S)  # a worker that was seen within that is there
-_READY_S = 1.0  # how long an answer about readiness is kept
 _QUANTILES = (0.5, 0.95)
 _WAITS = (0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0)
 
@@ -56,33 +50,6 @@ class Meters:
         self._seconds.observe(seconds)
         if code is not None:
             self._refused.labels(code).inc()
-
-
-class Readiness:
-    """Whether database and files answer. Anybody may ask: so there is one look at a time, and one a second."""
-
-    def __init__(self, store: Store, blobs: Blobs) -> None:
-        self._store, self._blobs = store, blobs
-        self._turn, self._thread = asyncio.Lock(), CapacityLimiter(1)
-        self._looked_at = float("-inf")
-        self._workers: int | None = None
-
-    async def workers(self) -> int | None:
-        """How many workers there are; None where the service is not ready."""
-        async with self._turn:
-            if time.monotonic() - self._looked_at > _READY_S:
-                self._workers = await to_thread.run_sync(self._look, limiter=self._thread)
-                self._looked_at = time.monotonic()
-            return self._workers
-
-    def _look(self) -> int | None:
-        try:
-            here = workers.present(self._store, HERE)
-            self._blobs.size(f"video_{0:024x}/video.mp4")
-        except HibariError as error:
-            LOG.error("not ready: %s", error)
-            return None
-        return len(here)
 
 
 class FromStore(Collector):
@@ -192,17 +159,3 @@ async def read_metrics(call: Call) -> Response:
     """The numbers in Prometheus' text format."""
     text = await to_thread.run_sync(generate_latest, call.service.meters.registry)
     return Response(text, headers={"content-type": CONTENT_TYPE_LATEST})
-
-
-async def healthz(call: Call) -> Response:
-    """The process answers; nothing else is asked."""
-    del call
-    return JSONResponse({"status": "ok"})
-
-
-async def readyz(call: Call) -> Response:
-    """The database and the file store answer too. Without a worker jobs are taken all the same, and wait for one."""
-    here = await call.service.meters.readiness.workers()
-    if here is None:
-        return JSONResponse({"status": "not ready"}, 503, {"retry-after": "5"})
-    return JSONResponse({"status": "ready", "workers": here})

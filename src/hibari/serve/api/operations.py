@@ -4,6 +4,7 @@ Order matters: `edits`, `extensions` and `characters` come before `{video_id}`.
 """
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from starlette.responses import Response
@@ -14,11 +15,13 @@ from hibari.serve.api.call import Call, Operation
 from hibari.serve.api.characters import create_character, delete_character, get_character, list_characters
 from hibari.serve.api.content import PREVIEW_VARIANT, VARIANTS, download_content
 from hibari.serve.api.events import stream_events
+from hibari.serve.api.health import healthz, readyz
 from hibari.serve.api.images import generate_images
-from hibari.serve.api.metrics import healthz, read_metrics, readyz
+from hibari.serve.api.metrics import read_metrics
 from hibari.serve.api.models import list_models, retrieve_model
-from hibari.serve.api.moderation import check_provenance, create_moderation
+from hibari.serve.api.moderation import create_moderation
 from hibari.serve.api.openapi import CONSENTS, FILE, IDS, PROMPT, SAMPLING, SHAPE, SOURCE, TEXT, body
+from hibari.serve.api.provenance_checks import check_provenance
 from hibari.serve.api.reviews import (
     LONGEST_NOTE,
     WHICH,
@@ -73,10 +76,7 @@ def _making() -> tuple[Operation, ...]:
     takes: dict[str, Any] = {"forms": True, "kind": "video", "answer": _VIDEO}
     keeps: dict[str, Any] = {"forms": True, "body": of_character, "answer": _CHARACTER}
     kept = "/v1/videos/characters"
-
-    def of(method: str, path: str, handler: _Handler, action: Action, **more: Any) -> Operation:
-        return _of(method, path, handler, action, kind="character", **more)
-
+    of = partial(_of, kind="character")
     return (
         _of("POST", "/v1/videos/edits", edit_video, "video.create", body=edit, **takes),
         _of("POST", "/v1/videos/extensions", extend_video, "video.create", body=extend, **takes),
@@ -119,10 +119,7 @@ def _around() -> tuple[Operation, ...]:
 def _reviews() -> tuple[Operation, ...]:
     one, which = "/v1/reviews/{review_id}", {"which": {"type": "string", "enum": [*WHICH]}}
     word = body({"reason": TEXT | {"maxLength": LONGEST_NOTE}}, "reason")
-
-    def of(method: str, path: str, handler: _Handler, **more: Any) -> Operation:
-        return _of(method, path, handler, "review.decide", kind="review", **more)
-
+    of = partial(_of, action="review.decide", kind="review")
     return (
         of("GET", "/v1/reviews", list_reviews, query=shapes.LIST_QUERY),
         of("GET", one, retrieve_review),
@@ -137,10 +134,7 @@ def _webhooks() -> tuple[Operation, ...]:
     rotate = body({"keep_old_secret_active_for_24_hours": shapes.FLAG})
     test = body({"event_type": shapes.EVENTS["items"]}, "event_type")
     all_of_them = "/v1/webhook_endpoints"
-
-    def of(method: str, path: str, handler: _Handler, **more: Any) -> Operation:
-        return _of(method, path, handler, "webhook.manage", kind="webhook_endpoint", **more)
-
+    of = partial(_of, action="webhook.manage", kind="webhook_endpoint")
     return (
         of("POST", all_of_them, create_webhook_endpoint, body=body(has, *has)),
         of("GET", all_of_them, list_webhook_endpoints, query=shapes.LIST_QUERY),
