@@ -6,6 +6,7 @@ torch is imported only when a question needs it, so that the rest of the package
 import os
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,19 @@ if TYPE_CHECKING:
     import torch
 
 _FAST_BF16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")  # x86 and ARM names of the instructions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holding:
+    """What a worker's maker holds: the models by name on a device, its memory, and the accelerator's (None on a CPU).
+
+    Both in bytes.
+    """
+
+    device: str
+    models: tuple[str, ...]
+    memory_bytes: int
+    device_bytes: int | None
 
 
 def pick_device(name: str) -> "torch.device":

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 from sqlalchemy import func, select
 
+from hibari.machine import Holding
 from hibari.store import Store, tables, workers
-from hibari.store.workers import Holding
 from queue_jobs import NOON, Hand
 
 HELD = Holding(device="cpu", models=("mini",), memory_bytes=5 << 30, device_bytes=None)

@@ -5,23 +5,11 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import delete, insert, select, update
 
+from hibari.machine import Holding
 from hibari.store import tables
 from hibari.store.database import Clock, Store, database_clock
 
 _FORGOTTEN = timedelta(days=1)  # what was killed says no farewell
-
-
-@dataclass(frozen=True, kw_only=True)
-class Holding:
-    """What a worker's maker holds: the models by name on a device, its memory, and the accelerator's (None on a CPU).
-
-    Both in bytes.
-    """
-
-    device: str
-    models: tuple[str, ...]
-    memory_bytes: int
-    device_bytes: int | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,15 +6,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hibari.serve.api.health import HERE
 from sqlalchemy import update
 
 from api_house import Api, api, fault
+from hibari.machine import Holding
+from hibari.serve.api.health import HERE
 from hibari.serve.api.metrics import LATELY
 from hibari.store import tables, workers
 from hibari.store.database import database_clock
 from hibari.store.queue import Job
-from hibari.store.workers import Holding
 from queries import statements
 
 

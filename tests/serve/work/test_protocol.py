@@ -2,11 +2,11 @@
 
 import pytest
 
+from hibari.machine import Holding
 from hibari.serve.work.protocol import (
     Answer,
     Cancel,
     Failed,
-    Holds,
     Made,
     Make,
     NotReady,
@@ -24,7 +24,7 @@ MESSAGES: list[Order | Answer] = [
     Cancel(job="video_1"),
     Ready(),
     NotReady(message="no key"),
-    Holds(device="cuda:0", models=["mini", "other"], memory_bytes=1 << 33, device_bytes=None),
+    Holding(device="cuda:0", models=("mini", "other"), memory_bytes=1 << 33, device_bytes=None),
     Shown(job="video_1", name=None),
     Step(job="video_1", stage="denoise", done=1, total=4),
     Made(job="video_1", generation_id=2**48 - 1, files={"video": "video.mp4"}),

@@ -1,4 +1,4 @@
-"""Numbers for Prometheus, and whether the service is alive and ready. No user's name or prompt is in them."""
+"""Numbers for Prometheus. No user's name or prompt is in them."""
 
 import resource
 from collections.abc import Iterator, Sequence

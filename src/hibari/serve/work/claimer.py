@@ -12,6 +12,7 @@ from threading import Event
 from hibari import catalog
 from hibari.config import Settings
 from hibari.errors import HibariError, StoreError
+from hibari.machine import Holding
 from hibari.provenance.places import ledger_url
 from hibari.serve.work.errand import Errand, Pace
 from hibari.serve.work.presence import present
@@ -21,7 +22,6 @@ from hibari.store import Store
 from hibari.store.blobs import Blobs, open_blobs
 from hibari.store.queue import Job, Queue
 from hibari.store.wakes import Wakes
-from hibari.store.workers import Holding
 
 _LOG = logging.getLogger(__name__)
 MODELS_KEPT_S = 30.0  # as long as the API keeps them
@@ -74,15 +74,7 @@ class Claimer:
 
     def _holding(self) -> Holding | None:
         """What the maker said last that it holds; None before its first word."""
-        holds = self._bench.holds if self._bench is not None else None
-        if holds is None:
-            return None
-        return Holding(
-            device=holds.device,
-            models=tuple(holds.models),
-            memory_bytes=holds.memory_bytes,
-            device_bytes=holds.device_bytes,
-        )
+        return self._bench.holding if self._bench is not None else None
 
     def _errand(self, job: Job, queue: Queue, blobs: Blobs, stop: Event) -> Errand:
         assert job.lease is not None

@@ -29,7 +29,7 @@ from hibari.errors import (
     UnknownModel,
     WrongSecrets,
 )
-from hibari.machine import device_bytes, pick_device, resident_bytes
+from hibari.machine import Holding, device_bytes, pick_device, resident_bytes
 from hibari.produce import Hibari, Previews, Progress, Record
 from hibari.produce.replay import COMPONENTS
 from hibari.provenance.ids import GenerationId
@@ -42,7 +42,6 @@ from hibari.serve.work.protocol import (
     Answer,
     Cancel,
     Failed,
-    Holds,
     Made,
     Make,
     NotReady,
@@ -151,9 +150,9 @@ class Maker:
 
     def _tell_holding(self) -> None:
         self._channel.say(
-            Holds(
+            Holding(
                 device=str(self._device),
-                models=list(self._hibari.held),
+                models=tuple(self._hibari.held),
                 memory_bytes=resident_bytes(),
                 device_bytes=device_bytes(self._device),
             )

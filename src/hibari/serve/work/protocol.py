@@ -8,6 +8,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from hibari.machine import Holding
+
 
 @dataclass(frozen=True, kw_only=True)
 class Make:
@@ -46,19 +48,6 @@ class NotReady:
     """From the maker, which ends: why it cannot work."""
 
     message: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Holds:
-    """From the maker, now and then: the models that are loaded, by name, on which device, and the memory in bytes.
-
-    `device_bytes` is what the accelerator holds; None on a CPU.
-    """
-
-    device: str
-    models: list[str]
-    memory_bytes: int
-    device_bytes: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,10 +110,11 @@ class Stopped:
     job: str
 
 
+# A Holding comes from the maker now and then.
 Order = Make | Cancel
-Answer = Ready | NotReady | Holds | Step | Shown | Made | Failed | Waits | Stopped
+Answer = Ready | NotReady | Holding | Step | Shown | Made | Failed | Waits | Stopped
 _KINDS = {
-    kind.__name__: kind for kind in (Make, Cancel, Ready, NotReady, Holds, Step, Shown, Made, Failed, Waits, Stopped)
+    kind.__name__: kind for kind in (Make, Cancel, Ready, NotReady, Holding, Step, Shown, Made, Failed, Waits, Stopped)
 }
 
 
@@ -138,5 +128,7 @@ def decode(line: bytes) -> Order | Answer:
     values = json.loads(line)
     kind = values.pop("kind")
     assert kind in _KINDS, kind
+    if kind == Holding.__name__:
+        values["models"] = tuple(values["models"])  # JSON knows lists alone
     message: Order | Answer = _KINDS[kind](**values)
     return message

@@ -11,8 +11,9 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 
 from hibari.config import Settings
+from hibari.machine import Holding
 from hibari.serve.pipes import encode_settings
-from hibari.serve.work.protocol import Answer, Holds, Make, Order, decode, encode
+from hibari.serve.work.protocol import Answer, Make, Order, decode, encode
 
 GOODBYE_S = 1.0
 
@@ -33,7 +34,7 @@ class Workbench:
         self._root = root
         self._kills_before = memory_kills(root)
         self._was_killed = False
-        self.holds: Holds | None = None  # as it last said
+        self.holding: Holding | None = None  # as it last said
         self._process = subprocess.Popen(
             # -P: what lies in the folder that a worker was started from is not ours to import.
             [sys.executable, "-P", "-m", "hibari.serve.work.maker"],
@@ -100,8 +101,8 @@ class Workbench:
             for line in lines:
                 if line.endswith(b"\n"):  # a last line that was cut off says nothing
                     answer = decode(line)
-                    if isinstance(answer, Holds):
-                        self.holds = answer
+                    if isinstance(answer, Holding):
+                        self.holding = answer
                     else:
                         self._heard.put(answer)  # type: ignore[arg-type]  # a maker sends answers alone
         returncode = self._process.wait()
