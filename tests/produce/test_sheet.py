@@ -72,6 +72,19 @@ def test_the_credentials_of_the_components_are_kept(maker: Hibari, stills: list[
     assert b"octopus" not in (tmp_path / "sheet.png").read_bytes()
 
 
+def test_no_second_label_covers_a_sheet_of_labelled_tiles(maker: Hibari, stills: list[Record], tmp_path: Path) -> None:
+    picture = composed(stills)
+    changed = []
+    for parts in ((), (np.asarray(picture),)):
+        sheet = publish_sheet(maker, picture, stills, tmp_path / "sheet.png", parts=parts)
+        with Image.open(sheet.path) as made:
+            corner = (-60, -140)
+            given, shown = (np.asarray(one.convert("RGB"), int)[corner[0] :, corner[1] :] for one in (picture, made))
+        changed.append(np.abs(shown - given).max())
+        assert Verifier.open(maker.settings).verify(sheet.path).intact, "it is marked and signed all the same"
+    assert changed[0] > 60 and changed[1] < 20, "a watermark is not seen, a label is"
+
+
 def test_only_what_left_here_as_it_left_can_be_shown(maker: Hibari, stills: list[Record], tmp_path: Path) -> None:
     picture, first = composed(stills), stills[0]
     changed = tmp_path / "changed.png"

@@ -41,6 +41,14 @@ def test_it_stands_whole_in_the_lower_right_corner(region: str, width: int, heig
     assert 0.1 < (seen == 1).sum() / len(rows) < 0.6, "white letters on a dark plate"
 
 
+@pytest.mark.parametrize(("width", "height"), [*SIZES, (384, 224)])
+def test_the_space_between_its_words_is_seen(width: int, height: int) -> None:
+    letters = (label("none").draw(np.zeros((height, width, 3), np.uint8))[..., 0] > 60).any(0)
+    columns = np.flatnonzero(letters)
+    gaps = np.sort(np.diff(columns) - 1)
+    assert gaps[-1] >= 2 * max(1, gaps[-2]), "the widest gap is the one between the words"
+
+
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_chinas_letters_are_a_twentieth_of_the_shorter_side(width: int, height: int) -> None:
     rows, columns = np.nonzero(label("cn").draw(np.zeros((height, width, 3), np.uint8))[..., 0] > 127)

@@ -35,6 +35,7 @@ from hibari.safety.policy import strictest
 if TYPE_CHECKING:
     from hibari.media.fit import Frame
     from hibari.provenance.fingerprint import FrameHash
+    from hibari.provenance.label import Label
     from hibari.provenance.watermark.marker import Marker
 
 MARKED_AT_ONCE = 8  # frames
@@ -132,8 +133,8 @@ class Passage:
                 self._look(frame, None if self.job.request.is_still else index / plan.fps)
             if index >= round(len(self._kept) * plan.fps / KEPT_A_SECOND):
                 self._kept.append(thumbnail(frame))
-            if self.door.label is not None:
-                frame = self.door.label.draw(frame)  # noqa: PLW2901  # what follows sees the label too
+            if self._label is not None:
+                frame = self._label.draw(frame)  # noqa: PLW2901  # what follows sees the label too
             batch.append(frame)
             if len(batch) == MARKED_AT_ONCE:
                 yield from self._marked(batch)
@@ -187,6 +188,11 @@ class Passage:
         folder = self.door.home / HELD
         folder.mkdir(mode=0o700, exist_ok=True)
         return folder / f"{self.id}{self.job.target.suffix}"
+
+    @property
+    def _label(self) -> "Label | None":
+        """What is drawn on each frame."""
+        return self.door.label
 
     @cached_property
     def _marker(self) -> "Marker":

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from hibari.media.fit import Frame
+    from hibari.provenance.label import Label
 
 TITLE = "clip on the sheet"
 
@@ -50,8 +51,9 @@ def publish_sheet(
 
     It is `user`'s, the settings' own by default. All components are recorded here and of one model. The record's
     request is the first component's, with the prompts of all. Where the `parts` that it is put together from are
-    given, these are screened in its place: a frame model knows scenes, and a mosaic is none. `held_place` is where it goes
-    where it is held, `seen` that a reviewer let through what it shows.
+    given, frames of the components as they left, these are screened in its place: a frame model knows scenes, and a
+    mosaic is none. Their visible labels stand on it then, so that it gets none of its own, which would only cover what
+    it shows. `held_place` is where it goes where it is held, `seen` that a reviewer let through what it shows.
     """
     import numpy as np
 
@@ -98,6 +100,11 @@ class _SheetPassage(Passage):
 
     components: tuple[Record, ...] = field(kw_only=True)
     parts: "tuple[Frame, ...]" = ()
+
+    @property
+    def _label(self) -> "Label | None":
+        label = super()._label
+        return label if label is not None and (label.by_picture or not self.parts) else None
 
     def _look(self, frame: "Frame", at: float | None) -> None:
         for each in self.parts or (frame,):

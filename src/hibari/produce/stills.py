@@ -4,6 +4,7 @@ Both are made of the delivered file, so they show what left here and nothing els
 """
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,15 +33,18 @@ def publish_stills(
 ) -> tuple[Record, Record]:
     """Deliver a clip's first frame, and frames of it from first to last in rows of four.
 
-    Each is marked, signed and recorded under an id of its own, as `user`'s, with the clip as its component. Raises as
-    `publish_sheet` does, which also says what `held_place` and `seen` are.
+    Each shows the clip's own labels and gets no other. It is marked, signed and recorded under an id of its own, as
+    `user`'s, with the clip as its component. Raises as `publish_sheet` does, which also says what `held_place` and
+    `seen` are.
     """
     import numpy as np
     from PIL import Image
 
     wanted = spread(record.plan.frames)
     frames = dict(zip(wanted, _frames(record, wanted), strict=True))
-    first = publish_sheet(hibari, frames[0], [record], thumbnail, user=user, held_place=held_place, seen=seen)
+    parts = [np.asarray(frame) for frame in frames.values()]
+    publish = partial(publish_sheet, hibari, user=user, held_place=held_place, seen=seen)
+    first = publish(frames[0], [record], thumbnail, parts=parts[:1])
     columns = min(COLUMNS, len(wanted))
     width = min(CELL_WIDTH, frames[0].width)
     height = round(frames[0].height * width / frames[0].width)
@@ -48,11 +52,7 @@ def publish_stills(
     for place, index in enumerate(wanted):
         cell = frames[index].resize((width, height), Image.Resampling.BOX)
         sheet.paste(cell, (place % columns * width, place // columns * height))
-    parts = [np.asarray(frame) for frame in frames.values()]
-    second = publish_sheet(
-        hibari, sheet, [record], spritesheet, user=user, parts=parts, held_place=held_place, seen=seen
-    )
-    return first, second
+    return first, publish(sheet, [record], spritesheet, parts=parts)
 
 
 def spread(count: int) -> list[int]:

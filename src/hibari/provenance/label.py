@@ -29,20 +29,22 @@ class Label:
     """Words in the lower right corner, white on a darkened plate.
 
     `height` is that of a capital letter, in shares of the shorter side, and `least` the pixels that it needs to be
-    read; `font` is Pillow's own where it is None.
+    read; `font` is Pillow's own where it is None. `by_picture`: a picture that is put together from labelled ones needs
+    one of its own too, since the rule asks for letters by its own size.
     """
 
     text: str = "AI generated"
     height: float = 0.035
     least: int = 8
     font: Path | None = None
+    by_picture: bool = False
 
     @classmethod
     def of(cls, settings: Settings) -> Self | None:
         """The label that the settings ask for; the words are those that the region's rules accept."""
         if settings.region == "cn":
             # Both parts are asked for: what made it ("AI") and that it was made ("生成").
-            return cls(text="AI生成", height=0.05, least=9, font=_CHINESE)
+            return cls(text="AI生成", height=0.05, least=9, font=_CHINESE, by_picture=True)
         return cls() if settings.label == "on" else None
 
     def draw(self, frame: "Frame") -> "Frame":
@@ -69,6 +71,7 @@ def _plate(text: str, face: Path | None, capital: int) -> "tuple[np.ndarray, np.
     from PIL import Image, ImageDraw
 
     font = _font(face, capital)
+    text = text.replace(" ", "  ")  # one space is no wider than the gaps between small letters
     left, top, right, bottom = (round(edge) for edge in font.getbbox(text))
     padding = round(PADDING * capital)
     size = (right - left + 2 * padding, bottom - top + 2 * padding)
