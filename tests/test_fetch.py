@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from hibari.errors import BadMedia, InvalidRequest
-from hibari.fetch import check_url, fetch, may_reach, post
+from hibari.fetch import check_public, check_url, fetch, may_reach, post
 
 HERE = "127.0.0.1"
 
@@ -144,6 +144,24 @@ def test_what_is_no_address(url: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         check_url(url)
     assert caught.value.option == "url" and "pw" not in str(caught.value)
+
+
+def test_what_says_itself_that_it_is_private_is_known_before_it_is_asked() -> None:
+    for host in (
+        HERE,
+        "localhost",
+        "a.LOCALHOST.",
+        "127.1",
+        "2130706433",
+        "192.168.1.5",
+        "10.0.0.1.",
+        "[::1]",
+        "[fd00::1]",
+    ):
+        with pytest.raises(InvalidRequest, match="not public"):
+            check_public(f"https://{host}:9999/hook")
+    for host in ("example.org", "localhost.example.org", "1.1.1.1", "[2606:4700::1111]", "10.example.org"):
+        assert check_public(f"https://{host}/hook").host
 
 
 @pytest.mark.parametrize(

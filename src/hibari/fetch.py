@@ -30,6 +30,7 @@ _PROTOCOLS = ipaddress.ip_network("192.0.0.0/24")  # RFC 6890; the standard libr
 _RELAYS = ipaddress.ip_network("192.88.99.0/24")  # 6to4 relays, RFC 7526
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
 _MOST_PORT = 65535
+_NOT_PUBLIC = "It leads to an address that is not public."
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -78,6 +79,31 @@ def check_url(url: str) -> httpx.URL:
     if parts.userinfo:
         raise _wrong("It holds a user name or a password.")
     return parts
+
+
+def check_public(url: str) -> httpx.URL:
+    """The address in parts; raises InvalidRequest where it names, as it stands, this machine or a private address.
+
+    Nothing is resolved, as with `check_url`: it is for telling somebody early what would be refused later.
+    """
+    parts = check_url(url)
+    host = parts.raw_host.decode("ascii").lower().rstrip(".")
+    address = _literal(host)
+    if host == "localhost" or host.endswith(".localhost") or (address is not None and not may_reach(address)):
+        raise _wrong(_NOT_PUBLIC)
+    return parts
+
+
+def _literal(host: str) -> str | None:
+    """The IP address that a host is, also in the short forms that resolvers take ("127.1"); None for a name."""
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        pass
+    try:
+        return socket.inet_ntoa(socket.inet_aton(host))
+    except OSError:
+        return None
 
 
 def may_reach(address: str, *, allow_private: bool = False) -> bool:
@@ -158,7 +184,7 @@ class _Guard(httpcore.SyncBackend):
         if isinstance(addresses, OSError):
             raise BadMedia(f"{host} cannot be found.", hint="Is the name right?") from addresses
         if not all(may_reach(address, allow_private=self.allow_private) for address in addresses):
-            raise _wrong("It leads to an address that is not public.")
+            raise _wrong(_NOT_PUBLIC)
         return addresses
 
 

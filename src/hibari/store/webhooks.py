@@ -33,7 +33,10 @@ LONGEST_NAME, LONGEST_URL, LONGEST_REASON = 200, 2000, 300
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """Where a user wants to be told, and of what. `secret_hint` is the end of its signing secret."""
+    """Where a user wants to be told, and of what. `secret_hint` is the end of its signing secret.
+
+    `last_error` is why the newest event that it has not heard of failed the last time; None where there is none.
+    """
 
     id: str
     user: str
@@ -42,6 +45,7 @@ class Endpoint:
     event_types: tuple[str, ...]
     secret_hint: str
     created_at: datetime
+    last_error: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +97,7 @@ class Webhooks:
         """The endpoint of that id, where it is this user's."""
         with self._store.reading() as connection:
             row = _row(connection, user, id)
-        return None if row is None else _endpoint(row)
+            return None if row is None else _endpoint(row, _last_error(connection, id))
 
     def update(self, user: str, id: str, note: Note | None = None, **changes: Any) -> Endpoint | None:
         """Change `name`, `url` or `event_types`; None where there is no such endpoint. Raises InvalidRequest."""
@@ -104,7 +108,7 @@ class Webhooks:
             row = _row(connection, user, id)
             if row is not None and note is not None:
                 note(connection, id)
-        return None if row is None else _endpoint(row)
+            return None if row is None else _endpoint(row, _last_error(connection, id))
 
     def delete(self, user: str, id: str, note: Note | None = None) -> bool:
         """Delete an endpoint and what was still to be told there; whether it was there."""
@@ -173,10 +177,14 @@ class Webhooks:
             done = {"delivered_at": self._clock(connection), "next_at": None, "last_error": None}
             connection.execute(update(events).where(*_this(notice)).values(done))
 
-    def failed(self, notice: Notice, reason: str) -> None:
-        """Note that an attempt failed: the next one waits four times as long, and after the tenth there is none."""
+    def failed(self, notice: Notice, reason: str, *, give_up: bool = False) -> None:
+        """Note that an attempt failed: the next one waits four times as long, and after the tenth there is none.
+
+        There is none with `give_up` either.
+        """
         with self._store.writing() as connection:
-            again = None if notice.attempt >= MOST_ATTEMPTS else self._clock(connection) + wait_after(notice.attempt)
+            is_last = give_up or notice.attempt >= MOST_ATTEMPTS
+            again = None if is_last else self._clock(connection) + wait_after(notice.attempt)
             values = {"next_at": again, "last_error": reason[:LONGEST_REASON]}
             connection.execute(update(events).where(*_this(notice)).values(values))
 
@@ -191,7 +199,7 @@ class Webhooks:
         query = select(endpoints).where(endpoints.c.user_name == user)
         with self._store.reading() as connection:
             rows = connection.execute(query.order_by(endpoints.c.created_at, endpoints.c.id))
-            return [_endpoint(row) for row in rows]
+            return [_endpoint(row, _last_error(connection, row.id)) for row in rows.all()]
 
 
 def wait_after(attempt: int) -> timedelta:
@@ -249,7 +257,12 @@ def _row(connection: Connection, user: str, id: str) -> Row[Any] | None:
     return connection.execute(select(endpoints).where(*_mine(user, id))).first()
 
 
-def _endpoint(row: Row[Any]) -> Endpoint:
+def _last_error(connection: Connection, id: str) -> str | None:
+    mine = select(events.c.last_error).where(events.c.endpoint_id == id, events.c.last_error.is_not(None))
+    return connection.scalar(mine.order_by(events.c.sequence.desc()).limit(1))
+
+
+def _endpoint(row: Row[Any], last_error: str | None = None) -> Endpoint:
     return Endpoint(
         id=row.id,
         user=row.user_name,
@@ -258,6 +271,7 @@ def _endpoint(row: Row[Any]) -> Endpoint:
         event_types=tuple(row.event_types),
         secret_hint=f"whsec_...{row.secret[-4:]}",
         created_at=row.created_at,
+        last_error=last_error,
     )
 
 

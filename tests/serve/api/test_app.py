@@ -420,6 +420,10 @@ def test_webhook_endpoints(shared: Api) -> None:
     assert rotated["signing_secret"] != made["signing_secret"]
     assert shared.post(f"{path}/rotate_secret").status_code == 200
     fault(shared.get(path, "bob"), 404, "not_found", "endpoint_id")
+    for url in ("http://127.0.0.1:9999", "https://localhost:9999", "http://192.168.1.5"):
+        fault(shared.post("/v1/webhook_endpoints", json=new | {"url": url}), 400, "invalid_value", "url")
+        fault(shared.post(path, json={"url": url}), 400, "invalid_value", "url")
+    assert shared.get(path).json()["url"] == new["url"] and shared.get(path).json()["last_error"] is None
     bad = shared.post("/v1/webhook_endpoints", json=new | {"event_types": ["video.eaten"]})
     fault(bad, 400, "invalid_value", "event_types")
     assert shared.ask("DELETE", path).json()["deleted"] is True

@@ -157,7 +157,7 @@ def test_an_endpoint_that_hangs_holds_up_no_other(store: Store) -> None:
     assert errors == {"The address takes too long to answer."}
 
 
-def test_private_addresses_are_not_told(store: Store) -> None:
+def test_private_addresses_are_not_told(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     webhooks = Webhooks(store)
     with listening() as receiver:
         made, _ = webhooks.create("ann", "mine", receiver.url, BOTH)
@@ -174,7 +174,11 @@ def test_private_addresses_are_not_told(store: Store) -> None:
     table = tables.webhook_events
     with store.reading() as connection:
         row = connection.execute(select(table)).one()
-    assert row.delivered_at is None and row.next_at is not None and "not public" in row.last_error
+    assert row.delivered_at is None and row.next_at is None and "not public" in row.last_error, "it is given up"
+    found = webhooks.find("ann", made.id)
+    assert found is not None and found.last_error == row.last_error and webhooks.list("ann") == [found]
+    lines = [line for line in caplog.records if told.id in line.message and made.id in line.message]
+    assert [line.levelname for line in lines] == ["WARNING"]
 
 
 def test_a_signature_is_the_standards_own(store: Store) -> None:

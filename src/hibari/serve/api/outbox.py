@@ -14,8 +14,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from hibari.errors import HibariError, StoreError
-from hibari.fetch import post
+from hibari.errors import HibariError, InvalidRequest, StoreError
+from hibari.fetch import check_public, post
 from hibari.store.webhooks import Notice, Webhooks
 
 LOG = logging.getLogger("hibari.serve")
@@ -57,17 +57,26 @@ class Outbox:
                 _over(future)
 
     def deliver(self, notice: Notice) -> None:
-        """Send one delivery and note how it went; raises StoreError where that cannot be noted."""
+        """Send one delivery and note how it went, or that it is given up, where its address may not be asked.
+
+        Raises StoreError where that cannot be noted.
+        """
+        is_refused = False
         try:
             status = self.send(notice)
             reason = "" if status in GOOD else f"It answered with status {status}."
         except HibariError as error:
-            reason = error.message
+            reason, is_refused = error.message, isinstance(error, InvalidRequest)  # which waiting does not change
         if not reason:
             self._webhooks.delivered(notice)
             return
-        LOG.info("webhook %s to %s, attempt %d: %s", notice.id, notice.endpoint_id, notice.attempt, reason)
-        self._webhooks.failed(notice, reason)
+        LOG.warning("webhook %s to %s, attempt %d: %s", notice.id, notice.endpoint_id, notice.attempt, reason)
+        self._webhooks.failed(notice, reason, give_up=is_refused)
+
+    def check(self, url: str) -> None:
+        """Raise InvalidRequest for an address that no delivery would reach, as far as it says so itself."""
+        if not self._allow_private:
+            check_public(url)
 
     def send(self, notice: Notice) -> int:
         """Send one delivery and give the status that the endpoint answers with, noting nothing.

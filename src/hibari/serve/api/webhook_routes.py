@@ -23,6 +23,7 @@ async def create_webhook_endpoint(call: Call) -> Response:
     if kinds is None:
         raise missing("event_types")
     assert name is not None and url is not None
+    call.service.outbox.check(url)
     hooks = call.service.webhooks
     endpoint, secret = await to_thread.run_sync(lambda: hooks.create(call.actor.user, name, url, kinds, call.noting()))
     return JSONResponse(_endpoint_object(endpoint) | {"signing_secret": secret})
@@ -55,6 +56,8 @@ async def update_webhook_endpoint(call: Call) -> Response:
         changes = {"name": fields.text("name"), "url": fields.text("url"), "event_types": _types(fields)}
         fields.finish()
     given = {name: value for name, value in changes.items() if value is not None}
+    if "url" in given:
+        call.service.outbox.check(given["url"])
     hooks, id = call.service.webhooks, _id(call)
     endpoint = _there(await to_thread.run_sync(lambda: hooks.update(call.actor.user, id, call.noting(), **given)))
     return JSONResponse(_endpoint_object(endpoint))
@@ -128,4 +131,5 @@ def _endpoint_object(endpoint: Endpoint) -> dict[str, Any]:
         "event_types": list(endpoint.event_types),
         "signing_secret_hint": endpoint.secret_hint,
         "created_at": unix(endpoint.created_at),
+        "last_error": endpoint.last_error,
     }
