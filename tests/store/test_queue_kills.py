@@ -145,7 +145,7 @@ def test_a_storm(queue: Queue, store: Store, workers: Workers) -> None:
         told.send("no more will come")
         process.join(WAIT_S)
         assert process.exitcode == 0
-    jobs = queue.list(None, limit=100, after=None, order="asc")[0]
+    jobs = queue.list("ann", limit=100, after=None, order="asc")[0]
     assert [job.id for job in jobs] == made, "none is lost"
     assert {job.status for job in jobs} == {"completed"}, "none is stuck"
     assert endings(store) == dict.fromkeys(made, 1), "none is done twice"

@@ -208,21 +208,18 @@ class Queue:
         with self._store.reading() as connection:
             return _find(connection, id)
 
-    def list(
-        self, user: str | None, *, limit: int, after: str | None, order: Literal["asc", "desc"]
-    ) -> tuple[Jobs, bool]:
-        """At most `limit` videos of a user (None: of all) past the one of id `after`, and whether there are more.
+    def list(self, user: str, *, limit: int, after: str | None, order: Literal["asc", "desc"]) -> tuple[Jobs, bool]:
+        """At most `limit` videos of a user past the one of id `after`, and whether there are more.
 
         Raises InvalidRequest where the user has no job of that id.
         """
         videos = tables.videos
-        query = select(videos).where(videos.c.verb != "image").limit(limit + 1)  # those are answered as they are asked
-        if user is not None:
-            query = query.where(videos.c.user_name == user)
+        query = select(videos).where(videos.c.user_name == user).limit(limit + 1)
+        query = query.where(videos.c.verb != "image")  # those are answered as they are asked
         with self._store.reading() as connection:
             if after is not None:
                 last = _find(connection, after)
-                if last is None or user not in (None, last.user):
+                if last is None or last.user != user:
                     raise InvalidRequest(
                         "No video of yours has this id.", option="after", hint="Give last_id of the page before."
                     )
