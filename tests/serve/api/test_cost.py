@@ -1,11 +1,17 @@
 """What a job is estimated at, and when a client is told to ask again. Under a second."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
-from hibari.serve.api.cost import Fit, Outlook, fit
-from hibari.store.queue_rows import Job, Moments, Status
+from hibari.serve.api.cost import Fit, Outlook, fit, read_outlook
+from hibari.store import Store, tables
+from hibari.store.queue import Queue
+from hibari.store.queue_rows import Job, Lease, Moments, Status
+from queue_jobs import WIDE, new
 
 MOMENTS = Moments(created_at=datetime.now(UTC), started_at=None, completed_at=None, expires_at=None)
 
@@ -64,3 +70,36 @@ def test_who_waits_behind_others_is_asked_to_be_patient() -> None:
     assert outlook.seconds(running) == 5
     assert outlook.poll_ms(running) == 1000
     assert Outlook().poll_ms(last) == 1000, "nothing is known"
+
+
+def begun(progress: int, seconds_ago: float, attempt: int = 1) -> Job:
+    """A job that runs since then."""
+    now = datetime.now(UTC)
+    lease = Lease(owner="w", attempt=attempt, until=now)
+    started = replace(MOMENTS, started_at=now - timedelta(seconds=seconds_ago))
+    return replace(job("in_progress", progress=progress), lease=lease, moments=started)
+
+
+def test_a_job_that_runs_is_judged_by_its_own_pace() -> None:
+    slow = Outlook(fit=Fit(fixed_s=0.0, unit_s=32.7))
+    assert slow.seconds(begun(50, 27)) == pytest.approx(27, abs=1), "whatever others took"
+    assert slow.seconds(begun(10, 5)) == pytest.approx((45 + 327 * 0.9) / 2, abs=3), "half and half as it begins"
+    assert slow.seconds(begun(0, 5)) == 327
+    assert slow.seconds(begun(50, 2700, attempt=2)) == 163.5, "the time before it was lost says nothing"
+    assert Outlook().seconds(begun(50, 27)) == pytest.approx(27, abs=1)
+    assert Outlook().seconds(begun(10, 5)) is None
+    assert Outlook(ahead=timedelta(seconds=10)).seconds(begun(50, 20)) == pytest.approx(30, abs=1)
+
+
+def test_the_pace_is_that_of_the_last_jobs(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "hibari.db") as store:
+        queue, now = Queue(store), datetime.now(UTC)
+        for number, (hours, took) in enumerate([(0, 20), (20, 500), (0.5, 20), (1.5, 500)]):
+            done = queue.add(new(), quota=WIDE, seconds=4)
+            ended = now - timedelta(hours=hours, seconds=number)
+            times = {"started_at": ended - timedelta(seconds=took), "completed_at": ended, "status": "completed"}
+            with store.writing() as connection:
+                connection.execute(update(tables.videos).where(tables.videos.c.id == done.id).values(times))
+        outlook = read_outlook(store)
+    assert outlook.fit is not None and outlook.fit.seconds(2.5) == pytest.approx(20)
+    assert abs(outlook.ahead.total_seconds()) < 1

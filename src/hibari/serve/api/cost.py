@@ -1,7 +1,8 @@
 """What a job costs, and how long one waits: work from its plan, seconds from what was seen. Nothing is promised.
 
 Work is counted in units of a million token passes; how many seconds a unit takes is fitted to the jobs that were done
-last, with a fixed part for each. Until there are any, nothing is known, and clients are told to ask every second.
+last, with a fixed part for each. A job that runs is judged by its own pace as well. Until there are any, nothing is
+known, and clients are told to ask every second.
 """
 
 import logging
@@ -10,6 +11,7 @@ from asyncio import Lock
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,7 @@ from anyio import to_thread
 from sqlalchemy import select
 
 from hibari.store import Store, StoreError, tables
+from hibari.store.database import database_clock
 from hibari.store.queue_rows import Job
 
 if TYPE_CHECKING:
@@ -26,7 +29,9 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("hibari.serve")
 POLL_MS = (1_000, 10_000)
 POLLS = 8  # so often a client asks in the time that a job is expected to take
-_FRESH_S, _SEEN, _QUEUED = 2.0, 50, 2000
+_FRESH_S, _QUEUED = 2.0, 2000
+_SEEN, _LATELY = 12, timedelta(hours=1)  # jobs that say how fast it goes: the last ones, and none much older than them
+_TRUSTED = 0.2  # progress from which on a job's own pace says all: before, it is loading that takes the time
 _LONG_SEQUENCE = 8192  # tokens at which attention costs as much as all the rest
 _PIXELS = 1e8  # delivered pixels that cost as much to decode, mark and encode as one unit
 
@@ -79,12 +84,16 @@ def fit(seen: Sequence[tuple[float, float]]) -> Fit | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Outlook:
-    """The queue as it was a moment ago. `before[i]` is the work of the first i queued jobs."""
+    """The queue as it was a moment ago. `before[i]` is the work of the first i queued jobs.
+
+    `ahead` is how far the database's clock, which jobs are stamped with, is before this machine's.
+    """
 
     order: tuple[tuple[int, int], ...] = ()
     before: tuple[float, ...] = (0.0,)
     running: int = 0
     fit: Fit | None = None
+    ahead: timedelta = timedelta()
 
     def place(self, job: Job) -> int | None:
         """How many queued jobs are more urgent, or as urgent and older; None where it does not wait.
@@ -96,14 +105,26 @@ class Outlook:
 
     def seconds(self, job: Job) -> float | None:
         """How long until it is done; None where nothing is known."""
+        place = self.place(job)
+        if place is None:
+            return self._left(job)
         if self.fit is None:
             return None
         whole = self.fit.seconds(job.cost)
-        place = self.place(job)
-        if place is None:
-            return whole * (1 - job.progress / 100)
         waiting = self.fit.unit_s * self.before[place] + self.fit.fixed_s * place
         return waiting / max(1, self.running) + whole
+
+    def _left(self, job: Job) -> float | None:
+        """What is left of a job that runs: by its own pace, and by what others took as long as it has hardly begun."""
+        share, began = job.progress / 100, job.moments.started_at
+        usual = self.fit.seconds(job.cost) * (1 - share) if self.fit is not None else None
+        is_first = job.lease is not None and job.lease.attempt == 1  # else it has begun before, and lost that
+        if began is None or not is_first or not share or (usual is None and share < _TRUSTED):
+            return usual
+        taken = (datetime.now(UTC) + self.ahead - began).total_seconds()
+        own = max(0.0, taken) * (1 - share) / share
+        trust = min(1.0, share / _TRUSTED)
+        return own if usual is None else trust * own + (1 - trust) * usual
 
     def poll_ms(self, job: Job) -> int:
         """When a client should ask again, as the whole number that its header wants."""
@@ -142,13 +163,16 @@ def read_outlook(store: Store) -> Outlook:
     )
     waiting = select(videos.c.priority, videos.c.sequence, videos.c.cost).where(videos.c.status == "queued")
     with store.reading() as connection:
-        seen = connection.execute(done.order_by(videos.c.sequence.desc()).limit(_SEEN)).all()
+        seen = connection.execute(done.order_by(videos.c.completed_at.desc()).limit(_SEEN)).all()
         queue = connection.execute(waiting.order_by(videos.c.priority, videos.c.sequence).limit(_QUEUED)).all()
         running = connection.execute(select(videos.c.id).where(videos.c.status == "in_progress")).all()
-    pairs = [(row.cost, (row.completed_at - row.started_at).total_seconds()) for row in seen]
+        ahead = database_clock(connection) - datetime.now(UTC)
+    late = [row for row in seen if row.completed_at > seen[0].completed_at - _LATELY]
+    pairs = [(row.cost, (row.completed_at - row.started_at).total_seconds()) for row in late]
     return Outlook(
         order=tuple((row.priority, row.sequence) for row in queue),
         before=tuple(accumulate((row.cost for row in queue), initial=0.0)),
         running=len(running),
         fit=fit(pairs),
+        ahead=ahead,
     )
