@@ -10,6 +10,7 @@ from hibari.provenance.ids import GenerationId
 from hibari.provenance.ledger import HeldItem, Reviews, Ruling
 from hibari.store import Store
 from hibari.store.queue import Job, Queue
+from hibari.store.quota import used
 from queue_jobs import NOON, Hand, add, add_endpoint, taken
 
 FIRST, SECOND = GenerationId(7), GenerationId(8)
@@ -86,6 +87,8 @@ def test_what_is_refused_stays_failed_and_gives_its_files_up(house: House) -> No
     house.reviews.decide(FIRST, NO)
     error = house.now(job).error
     assert error is not None and error.code == "moderation_blocked" and error.message.endswith(": a wound")
+    with house.store.reading() as connection:
+        assert used(connection, "ann", NOON).seconds_today == 0, "nothing was made"
     assert house.queue.claim("w") is None and len(house.told()) == 2
     assert house.queue.drop_refused() == [job.id]
     assert house.queue.drop_refused() == [] and house.now(job).files == {}

@@ -13,6 +13,7 @@ from hibari.errors import InvalidRequest
 from hibari.store import Store, tables
 from hibari.store.database import database_clock
 from hibari.store.queue import Job, LimitReached, Queue, Quota, new_video_id
+from hibari.store.quota import used
 from queue_jobs import NOON, WIDE, Hand, add, add_endpoint, new, taken
 
 
@@ -264,6 +265,31 @@ def test_seconds_a_day_are_used_up_also_by_what_was_deleted(queue: Queue, hand: 
     queue.add(new("bob"), quota=quota(seconds_a_day=10), seconds=4)
     hand.move(12 * 3600)
     queue.add(new(), quota=quota(seconds_a_day=10), seconds=4)
+
+
+def test_what_came_to_nothing_gives_its_seconds_back_once(queue: Queue, store: Store, hand: Hand) -> None:
+    def left(at: datetime = NOON) -> float:
+        with store.reading() as connection:
+            return used(connection, "ann", at).seconds_today
+
+    ways: list[tuple[str, bool, float]] = [
+        ("moderation_blocked", False, 4),
+        ("moderation_blocked", True, 0),
+        ("out_of_memory", False, 0),
+        ("server_error", False, 0),
+    ]
+    for code, unmade, stays in ways:
+        before = left()
+        add(queue)
+        job = taken(queue)
+        assert queue.fail(job, code, "no", unmade=unmade) and not queue.fail(job, code, "no", unmade=unmade)
+        assert left() - before == stays, (code, unmade)
+    add(queue)
+    hand.move(13 * 3600)
+    job = taken(queue)
+    add(queue)
+    assert queue.fail(job, "server_error", "no")
+    assert (left(), left(hand.now)) == (4, 4), "off the day that it was booked on"
 
 
 def test_what_is_refused_leaves_nothing(queue: Queue) -> None:

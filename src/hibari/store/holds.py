@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, and_, exists, or_, select, upd
 
 from hibari.store import refusals, tables
 from hibari.store.queue_rows import write_events
+from hibari.store.quota import give_back
 from hibari.store.wakes import ring
 
 HELD, BLOCKED = "held_for_review", "moderation_blocked"  # what `error_code` says while it waits, and once it is refused
@@ -53,9 +54,12 @@ def refuse(connection: Connection, video_id: str, generation_id: int, why: str, 
         "expires_at": now + KEEP_REFUSED,
     }
     mine = and_(videos.c.id == video_id, *_waiting(generation_id))
-    row = connection.execute(update(videos).where(mine).values(ended).returning(videos.c.user_name)).one_or_none()
+    own = (videos.c.user_name, videos.c.files)
+    row = connection.execute(update(videos).where(mine).values(ended).returning(*own)).one_or_none()
     if row is None:
         return False
+    if HELD_FILE not in (row.files or {}):  # what waited was the request
+        give_back(connection, video_id)
     refusals.count(connection, BLOCKED, now)
     write_events(connection, user=row.user_name, video_id=video_id, kind="video.failed", now=now)
     return True

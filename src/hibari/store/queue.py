@@ -28,7 +28,7 @@ from hibari.store.queue_rows import (
     values_of,
     write_events,
 )
-from hibari.store.quota import LimitReached, Quota, book, check
+from hibari.store.quota import LimitReached, Quota, book, check, give_back
 from hibari.store.wakes import ring
 
 __all__ = [
@@ -47,7 +47,7 @@ __all__ = [
 MAX_CRASHES = 3
 MAX_LOST_LEASES = 10
 LAST_PROGRESS = 99  # 100 is for what is complete
-SERVER_ERROR = "server_error"
+SERVER_ERROR, OUT_OF_MEMORY = "server_error", "out_of_memory"  # no fault of who asked
 _ADDING = 0x68696261  # the advisory lock that makes counting and adding one step on Postgres
 Note: TypeAlias = Callable[[Connection, str], None]  # records that something was done to an id, where it is done
 Jobs: TypeAlias = list[Job]  # here, since the queue has a method of the name "list"
@@ -96,7 +96,8 @@ class Queue:
             if key is not None and (first := _made_before(connection, job.user, key)) is not None:
                 return first
             book(connection, job.user, seconds, quota, now)
-            row = connection.execute(insert(tables.videos).values(values_of(job, now)).returning(tables.videos)).one()
+            values = values_of(job, now) | {"booked": seconds}
+            row = connection.execute(insert(tables.videos).values(values).returning(tables.videos)).one()
             ring(connection)
             if key is not None:
                 idempotency.remember(connection, job.user, key, job.id, now)
@@ -160,10 +161,14 @@ class Queue:
             }
             return self._end(connection, job, values, now)
 
-    def fail(self, job: Job, code: str, message: str, *, reason: str = "") -> bool:
-        """End a job badly, with what its user is told; False: lost or deleted. Counted by `reason`, or else `code`."""
+    def fail(self, job: Job, code: str, message: str, *, reason: str = "", unmade: bool = False) -> bool:
+        """End a job badly, with what its user is told; False: lost or deleted. Counted by `reason`, or else `code`.
+
+        What it was booked as is given back where nothing of it was made (`unmade`), or the fault was the service's.
+        """
         with self._store.writing() as connection:
-            return self._fail(connection, job, code, message, self._clock(connection), reason=reason)
+            now = self._clock(connection)
+            return self._fail(connection, job, code, message, now, reason=reason, unmade=unmade)
 
     def hold(
         self,
@@ -181,7 +186,7 @@ class Queue:
         """
         with self._store.writing() as connection:
             now = self._clock(connection)
-            more = {
+            more: dict[str, Any] = {
                 "generation_id": generation_id,
                 "files": job.files | files,
                 "request": request,
@@ -288,7 +293,16 @@ class Queue:
             return holds.take_files(connection)
 
     def _fail(
-        self, connection: Connection, job: Job, code: str, message: str, now: datetime, *, reason: str = "", **more: Any
+        self,
+        connection: Connection,
+        job: Job,
+        code: str,
+        message: str,
+        now: datetime,
+        *,
+        reason: str = "",
+        unmade: bool = False,
+        **more: Any,
     ) -> bool:
         values = {
             "status": "failed",
@@ -300,6 +314,8 @@ class Queue:
         if not self._end(connection, job, values | more, now):
             return False
         refusals.count(connection, reason or code, now)
+        if unmade or code in (SERVER_ERROR, OUT_OF_MEMORY):
+            give_back(connection, job.id)
         return True
 
     def _end(self, connection: Connection, job: Job, values: dict[str, Any], now: datetime) -> bool:

@@ -6,7 +6,7 @@ How much somebody may have is `access`'s to say, and what a request counts as is
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, and_, func, insert, select, update
+from sqlalchemy import Connection, and_, case, func, insert, select, update
 
 from hibari.errors import HibariError
 from hibari.store import tables
@@ -25,7 +25,7 @@ class Quota:
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """What a user has had: seconds of video asked for on a UTC day, and jobs that wait or run now."""
+    """What a user has had: seconds of video that a UTC day was charged with, and jobs that wait or run now."""
 
     seconds_today: float
     jobs: int
@@ -43,8 +43,7 @@ class LimitReached(HibariError):
 def used(connection: Connection, user: str, at: datetime) -> Usage:
     """What a user has had at that moment."""
     usage, videos = tables.usage, tables.videos
-    day = at.astimezone(UTC).date().isoformat()
-    seconds = select(usage.c.seconds).where(usage.c.user_name == user, usage.c.day == day)
+    seconds = select(usage.c.seconds).where(usage.c.user_name == user, usage.c.day == _day(at))
     unfinished = videos.c.status.in_(("queued", "in_progress"))
     jobs = select(func.count()).select_from(videos).where(videos.c.user_name == user, unfinished)
     return Usage(seconds_today=connection.execute(seconds).scalar() or 0.0, jobs=connection.execute(jobs).scalar_one())
@@ -78,7 +77,20 @@ def check(connection: Connection, user: str, seconds: float, quota: Quota, now: 
 def book(connection: Connection, user: str, seconds: float, quota: Quota, now: datetime) -> None:
     """Hold one more job of so many seconds against a quota, and book the seconds; raises LimitReached."""
     check(connection, user, seconds, quota, now)
-    usage, day = tables.usage, now.astimezone(UTC).date().isoformat()
+    usage, day = tables.usage, _day(now)
     mine = and_(usage.c.user_name == user, usage.c.day == day)
     if not connection.execute(update(usage).where(mine).values(seconds=usage.c.seconds + seconds)).rowcount:
         connection.execute(insert(usage).values(user_name=user, day=day, seconds=seconds))
+
+
+def give_back(connection: Connection, video_id: str) -> None:
+    """Take what a job was booked as off the day that it was booked on, since nothing came of it."""
+    usage, videos = tables.usage, tables.videos
+    row = connection.execute(select(videos).where(videos.c.id == video_id)).one()
+    mine = and_(usage.c.user_name == row.user_name, usage.c.day == _day(row.created_at))
+    left = case((usage.c.seconds > row.booked, usage.c.seconds - row.booked), else_=0.0)
+    connection.execute(update(usage).where(mine).values(seconds=left))
+
+
+def _day(at: datetime) -> str:
+    return at.astimezone(UTC).date().isoformat()

@@ -236,6 +236,7 @@ videos = Table(
     Column("error_message", Text),
     Column("priority", Integer, nullable=False),
     Column("cost", Float, nullable=False),
+    Column("booked", Float, nullable=False, server_default="0"),
     Column("owner", Text),
     Column("lease", Moment),
     Column("attempt", Integer, nullable=False),
@@ -251,7 +252,8 @@ videos = Table(
 """The videos of the service, and its queue: what is queued is claimed with a lease, which a heartbeat renews.
 
 `attempt` counts claims and fences whoever lost one; `crashes` counts those whose model died. `cost` is the work that
-a job was estimated at, in units of the cost model. `files` names blobs: video, thumbnail, spritesheet, latents, input.
+a job was estimated at, in units of the cost model, `booked` the seconds of video that its user's day was charged with.
+`files` names blobs: video, thumbnail, spritesheet, latents, input.
 """
 
 idempotency = Table(
@@ -274,7 +276,7 @@ usage = Table(
     Column("day", String(10), primary_key=True),
     Column("seconds", Float, nullable=False),
 )
-"""Seconds of video that a user asked for on a day (UTC, 2026-11-22); kept apart so that deleting gives nothing back."""
+"""Seconds of video that a user's day (UTC, 2026-11-22) was charged with; apart, so that deleting gives nothing back."""
 
 characters = Table(
     "characters",

@@ -34,6 +34,7 @@ _SHARES = {
     "sign": (92, 94),
     "stills": (94, 98),
 }
+_BEFORE = ("screen", "load")  # anything is made
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +79,7 @@ class Errand:
     pulse: Pulse = field(init=False)
     carrier: Carrier = field(init=False)
     _is_shown: bool = False
+    _is_begun: bool = False
 
     def __post_init__(self) -> None:
         self.pulse = Pulse(self.queue, self.job, tick_s=self.pace.tick_s)
@@ -176,6 +178,7 @@ class Errand:
             if isinstance(heard, Made | Failed | Waits | Stopped | Died):
                 return heard
             if isinstance(heard, Step):
+                self._is_begun = self._is_begun or heard.stage not in _BEFORE
                 moved_at, patience = now, self.pace.load_s if heard.stage == "load" else self.pace.stall_s
                 self.pulse.advance(percent(heard))
             if isinstance(heard, Shown):
@@ -209,7 +212,8 @@ class Errand:
         elif isinstance(outcome, Waits):
             carrier.hold(outcome, order)
         elif isinstance(outcome, Failed):
-            carrier.insist(lambda: queue.fail(job, outcome.code, outcome.message, reason=outcome.category))
+            category, unmade = outcome.category, not self._is_begun
+            carrier.insist(lambda: queue.fail(job, outcome.code, outcome.message, reason=category, unmade=unmade))
         elif isinstance(outcome, Died) and outcome.for_memory:
             message = "There was not enough memory for this video. Ask for a smaller size, or for fewer seconds."
             carrier.insist(lambda: queue.fail(job, "out_of_memory", message))

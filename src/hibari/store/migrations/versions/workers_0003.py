@@ -1,4 +1,4 @@
-"""The workers that are there, with what they hold; refusals, counted; digests of the house's secrets; two indexes."""
+"""The workers that are there; refusals, counted; digests of the house's secrets; what a job was booked as; indexes."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -37,6 +37,7 @@ def upgrade() -> None:
         sa.Column("noted_at", MOMENT, nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_house_secrets"),
     )
+    op.add_column("videos", sa.Column("booked", sa.Float, nullable=False, server_default="0"))
     op.add_column("held_items", sa.Column("video_id", sa.Text))
     op.create_index("ix_held_items_video_id", "held_items", ["video_id"])
     op.create_index("ix_idempotency_video_id", "idempotency", ["video_id"])
