@@ -40,7 +40,8 @@ class Counted(StreamingResponse):
         async def sent(message: Message) -> None:
             nonlocal stalled
             try:
-                await asyncio.wait_for(send(message), STALLED_S)
+                async with asyncio.timeout(STALLED_S):
+                    await send(message)
             except TimeoutError:
                 stalled = True
                 raise
