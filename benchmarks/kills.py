@@ -6,7 +6,9 @@
 frames and 4 steps over HTTP, each under an Idempotency-Key, so that a request whose answer was lost is asked again and
 makes no second job. Every few seconds one worker, chosen at random, gets `kill -9`, and at equal shares of the jobs
 done so does the API process, which is then started again as a service manager would, on the same port. At the end
-the database is read: each job completed once, with a generation of its own, and its files are fetched and decoded.
+the database is read: each job completed once, with a generation of its own, and its files are fetched and decoded. How
+often each was completed is counted in the outbox, where every completion writes an event in its own transaction, for an
+endpoint that nobody answers at.
 
 The ledger may hold more generations than there are jobs: a worker that was killed after its file was recorded and
 before it was delivered leaves one that nobody can fetch. They are counted apart.
@@ -14,6 +16,7 @@ before it was delivered leaves one that nobody can fetch. They are counted apart
 
 import argparse
 import contextlib
+import json
 import os
 import random
 import signal
@@ -26,11 +29,12 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Thread
 
 import httpx
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 
 from hibari.config import Settings
 from hibari.media.decode import probe
@@ -172,6 +176,22 @@ def counted(store: Store) -> Counter[str]:
         return Counter({row[0]: row[1] for row in connection.execute(select(status, func.count()).group_by(status))})
 
 
+def listen(store: Store) -> None:
+    """Have every completion of the admin's jobs leave an event, which stays in the outbox since it cannot be sent."""
+    endpoint = {"id": "we_kills", "user_name": "admin", "name": "kills", "url": "https://127.0.0.1:9/"}
+    more = {"event_types": ["video.completed"], "secret": "whsec_kills", "created_at": datetime.now(UTC)}
+    with store.writing() as connection:
+        connection.execute(insert(tables.webhook_endpoints).values(endpoint | more))
+
+
+def completions(store: Store) -> Counter[str]:
+    """How often each job was completed."""
+    with store.reading() as connection:
+        return Counter(
+            json.loads(body)["data"]["id"] for body in connection.scalars(select(tables.webhook_events.c.body))
+        )
+
+
 def under_fire(run: Run, store: Store, ids: list[str]) -> None:
     """Kill, until every job has come to an end; raises TimeoutError where none ends for ten minutes."""
     plan, done, moved_at = run.plan, 0, time.monotonic()
@@ -209,7 +229,10 @@ def findings(run: Run, store: Store, ids: list[str]) -> Iterator[tuple[str, obje
     yield "failed", states["failed"]
     yield "lost", len(set(ids) - {row.id for row in rows})
     yield "stuck", states["queued"] + states["in_progress"]
-    yield "done twice", len(made) - len(set(made)) + len(rows) - len(set(ids))
+    times = completions(store)
+    yield "completions", times.total()
+    yield "done twice", sum(count - 1 for count in times.values())
+    yield "jobs or generations twice", len(made) - len(set(made)) + len(rows) - len(set(ids))
     yield "attempts", sum(row.attempt for row in rows)
     yield "attempts of the worst", max(row.attempt for row in rows)
     yield "reasons of failures", dict(Counter(row.error_message for row in rows if row.status == "failed"))
@@ -231,6 +254,7 @@ def main() -> None:
     run.start()
     try:
         with Store.open(ledger_url(Settings(home=plan.home))) as store:
+            listen(store)
             began = time.monotonic()
             with ThreadPoolExecutor(4) as clients:
                 ids = list(clients.map(run.ask, range(plan.jobs)))
@@ -247,8 +271,9 @@ def main() -> None:
         "exit code at the end": code,
     }
     print("\n".join(f"{name:32} {value}" for name, value in facts.items()))
-    wrong = facts["lost"] or facts["stuck"] or facts["done twice"] or facts["failed"]
-    sys.exit(1 if wrong or facts["files whole"] != len(ids) else 0)
+    wrong = any(facts[name] for name in ("lost", "stuck", "failed", "done twice", "jobs or generations twice"))
+    whole = facts["files whole"] == facts["completions"] == len(ids)
+    sys.exit(1 if wrong or not whole else 0)
 
 
 def arguments() -> Plan:
