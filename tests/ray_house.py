@@ -24,6 +24,7 @@ from hibari.store.queue import Job, NewJob, Queue
 from queue_jobs import WIDE
 
 PATIENCE_S = 240.0
+FAULTY_S = 15.0  # more than it takes to start the driver and a worker
 
 
 def job(prompt: str) -> NewJob:
@@ -60,11 +61,16 @@ def main(home: Path) -> None:
     settings = Settings(home=home, model="tiny", user="operator")
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     doomed = cluster.add_node(num_cpus=1)
+    (home / "work").mkdir(mode=0o700)
+    (home / "work" / "file").touch()  # where only folders should be: a fault that no worker foresees
     words = ["cluster", "--workers", "1", "--address", cluster.address, "--home", str(home), "--device", "cpu"]
     driver = subprocess.Popen([sys.executable, "-m", "hibari", *words], env=os.environ | {"HIBARI_MODEL": "tiny"})
     with Store.open(ledger_url(settings)) as store:
         queue = Queue(store)
         id = queue.add(job("an octopus drifts to the left"), quota=WIDE, seconds=2).id
+        time.sleep(FAULTY_S)
+        assert driver.poll() is None, "a worker's fault is not the cluster's"
+        (home / "work" / "file").unlink()
         first = wait(queue, id, lambda now: now.progress > 5)
         cluster.add_node(num_cpus=1)
         gone = [pid for info in doomed.all_processes["raylet"] for pid in family(info.process.pid)]

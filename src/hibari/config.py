@@ -40,7 +40,8 @@ class ServiceSettings:
     long a video waits for a reviewer. A user has
     `seconds_a_day` of video, `jobs_at_once` and `requests_a_minute` where nothing else is set for them; the queue takes
     `queue_limit` jobs and an upload `max_upload_mb`. A worker holds `models_held` models at
-    once. "on" or "off": `previews` of frames while they are made, `fetch_urls` that requests name, `public_checks` of a
+    once, and kills a maker that makes no step for `stall_seconds`.
+    "on" or "off": `previews` of frames while they are made, `fetch_urls` that requests name, `public_checks` of a
     file's origin by strangers. `oidc_issuer` signs people in, with tokens for `oidc_audience`.
     """
 
@@ -55,6 +56,7 @@ class ServiceSettings:
     queue_limit: int = 1000
     max_upload_mb: int = 50
     models_held: int = 1
+    stall_seconds: float = 600.0
     previews: str = "off"
     fetch_urls: str = "off"
     public_checks: str = "on"

@@ -99,7 +99,7 @@ def _keep(ray: ModuleType, members: list[Any], settings: Settings, models: Colle
         ended, _ = ray.wait(list(works), timeout=_LOOK_S) if works else ((), ())
         for each in ended:
             again[works.pop(each)] = time.monotonic() + AGAIN_S
-            _LOG.warning("a worker ended: %s", ray.get(each) or "it was stopped")
+            _LOG.warning("a worker ended: %s", _last_word(ray, each))
         for member in [member for member, at in again.items() if time.monotonic() > at]:
             del again[member]
             works[member.work.remote(line, named)] = member
@@ -109,6 +109,14 @@ def _keep(ray: ModuleType, members: list[Any], settings: Settings, models: Colle
     ray.wait([*farewells, *works], num_returns=len(farewells) + len(works), timeout=FAREWELL_S)
     for member in members:
         ray.kill(member)
+
+
+def _last_word(ray: ModuleType, work: Any) -> str:
+    """Why a worker ended, whatever it was: a fault that nobody foresaw ends one worker, and not the others."""
+    try:
+        return str(ray.get(work) or "it was stopped")
+    except ray.exceptions.RayError as error:  # its text is a whole traceback, whose last line says what it was
+        return (str(error).strip() or type(error).__name__).splitlines()[-1]
 
 
 def _ray() -> ModuleType:

@@ -53,7 +53,7 @@ def test_what_does_not_fit_is_said_at_once_and_the_maker_goes_on(bench: Workbenc
     resource.prlimit(bench.pid, resource.RLIMIT_AS, (int(mapped[1]) * 1024 + ROOM, before[1]))
     large = ask(bench, tmp_path / "large", size="1920x1280", seconds=20.0, steps=1)
     assert isinstance(large, Failed) and large.code == "out_of_memory", large
-    assert "10 seconds or less" in large.message and os.fspath(tmp_path) not in large.message
+    assert os.fspath(tmp_path) not in large.message
     resource.prlimit(bench.pid, resource.RLIMIT_AS, before)
     assert isinstance(ask(bench, tmp_path / "next"), Made)
 

@@ -1,6 +1,6 @@
 """A real worker with a real maker on the tiny model: jobs become files, and whatever dies costs nobody's job.
 
-About 45 seconds, most of them the start of four makers.
+About 50 seconds, most of them the start of five makers.
 """
 
 import os
@@ -8,14 +8,17 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event, Thread
 
 import pytest
 from PIL import Image
+from sqlalchemy import select, update
 
-from hibari.config import Settings
+from hibari.config import ServiceSettings, Settings
+from hibari.errors import WrongSecrets
 from hibari.media.decode import probe, read_image
 from hibari.provenance.ids import GenerationId
 from hibari.provenance.ledger import Ledger
@@ -25,7 +28,7 @@ from hibari.serve.files import blob_of
 from hibari.serve.work.errand import Pace, percent
 from hibari.serve.work.protocol import Step
 from hibari.serve.work.worker import FOLDER, work
-from hibari.store import Store, refusals
+from hibari.store import Store, refusals, tables
 from hibari.store.blobs import Blobs, open_blobs
 from hibari.store.queue import Job, NewJob, Queue, Quota
 from houses import own_home
@@ -94,9 +97,9 @@ def house(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hous
 
 
 @contextmanager
-def working(house: House, pace: Pace = Pace()) -> Iterator[Event]:  # noqa: B008  # a frozen record
+def working(house: House, pace: Pace | None = None, settings: Settings | None = None) -> Iterator[Event]:
     stop = Event()
-    thread = Thread(target=lambda: work(house.settings, stop=stop, pace=pace))
+    thread = Thread(target=lambda: work(settings or house.settings, stop=stop, pace=pace))
     thread.start()
     try:
         yield stop
@@ -160,11 +163,12 @@ def test_a_start_image_comes_from_its_blob_and_one_that_is_gone_fails(house: Hou
 
 @pytest.mark.usefixtures("worker")
 def test_what_the_screens_refuse_and_what_the_model_cannot_do(house: House) -> None:
-    refused = house.end_of(house.ask(prompt="a naked woman on a bed, explicit"))
+    refused = house.end_of(house.ask(user="zoe", prompt="a naked woman on a bed, explicit"))
     assert refused.error is not None and refused.error.code == "moderation_blocked"
     assert refused.error.message
     with house.store.reading() as connection:
         assert refusals.totals(connection)["sexual_content"] == 1, "counted by the category that said no"
+        assert used(connection, "zoe", datetime.now(UTC)).seconds_today == 0, "nothing was made"
     too_long = house.end_of(house.ask(seconds=900.0))
     assert too_long.error is not None and too_long.error.code == "invalid_value"
     assert str(house.settings.home) not in too_long.error.message
@@ -218,12 +222,31 @@ def test_a_worker_that_stops_gives_back_what_it_has_no_time_for(house: House, wo
 
 
 def test_a_maker_that_makes_no_step_is_killed(house: House) -> None:
-    job = house.ask(**LONG)
-    with working(house, Pace(stall_s=3.0)):
+    job, impatient = house.ask(**LONG), replace(house.settings, service=ServiceSettings(stall_seconds=3.0))
+    with working(house, settings=impatient):
         house.wait(job, lambda now: now.progress > 5)
         os.kill(maker_pid(), signal.SIGSTOP)
         assert house.wait(job, lambda now: now.crashes == 1).status == "queued"
         house.queue.remove(job.id)
+
+
+def test_a_worker_whose_secrets_are_not_the_houses_gives_the_job_back_and_ends(house: House) -> None:
+    job, stop, secrets = house.ask(**PICTURE), Event(), tables.house_secrets
+    with house.store.reading() as connection:
+        noted = connection.execute(select(secrets).where(secrets.c.name.startswith("watermark"))).one()
+
+    def note(sha256: str) -> None:  # as another machine would, whose key is another
+        with house.store.writing() as connection:
+            connection.execute(update(secrets).where(secrets.c.name == noted.name).values(sha256=sha256))
+
+    try:
+        with pytest.raises(WrongSecrets, match="not the one"):
+            work(house.settings, stop=stop, on_ready=lambda: note("f" * 64))
+    finally:
+        note(noted.sha256)
+    given = house.now(job)
+    assert (given.status, given.crashes, given.error) == ("queued", 0, None)
+    house.queue.remove(job.id)
 
 
 def test_progress_never_reaches_the_end_before_the_end() -> None:

@@ -15,6 +15,7 @@ from hibari.errors import HibariError, StoreError
 from hibari.machine import Holding
 from hibari.provenance.places import ledger_url
 from hibari.serve.work.errand import Errand, Pace
+from hibari.serve.work.fitting import Fitting
 from hibari.serve.work.presence import present
 from hibari.serve.work.protocol import NotReady, Ready
 from hibari.serve.work.workbench import Died, Workbench
@@ -31,10 +32,12 @@ class Claimer:
     """One claimer of jobs, with one maker at a time; the first is starting already."""
 
     def __init__(self, settings: Settings, bench: Workbench, folder: Path, pace: Pace | None = None) -> None:
-        self._settings, self._folder, self._pace = settings, folder, pace or Pace()
+        self._settings, self._folder = settings, folder
+        self._pace = pace or Pace(stall_s=settings.service.stall_seconds)
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._bench: Workbench | None = bench
         self._is_ready = False
+        self._fitting = Fitting(settings=settings)
         self._names, self._looked_at = frozenset[str](), -MODELS_KEPT_S
 
     def run(self, stop: Event, models: Collection[str] | None, on_ready: Callable[[], object] | None) -> None:
@@ -86,6 +89,7 @@ class Claimer:
             pace=self._pace,
             service=self._settings.service,
             stop=stop,
+            fitting=self._fitting,
         )
 
     def _ready_bench(self, stop: Event) -> Workbench | None:

@@ -10,12 +10,13 @@ from pathlib import Path
 from threading import Event
 
 from hibari.config import ServiceSettings
-from hibari.errors import HibariError, InvalidRequest
+from hibari.errors import HibariError, InvalidRequest, WrongSecrets
 from hibari.serve.asked import Asked
 from hibari.serve.files import PREVIEW, blob_of
 from hibari.serve.journal import about_job
 from hibari.serve.work.delivery import Carrier
-from hibari.serve.work.protocol import Cancel, Failed, Made, Make, Shown, Step, Stopped, Waits
+from hibari.serve.work.fitting import Fitting
+from hibari.serve.work.protocol import Cancel, Failed, Made, Make, NotReady, Shown, Step, Stopped, Waits
 from hibari.serve.work.pulse import Pulse
 from hibari.serve.work.workbench import Died, Workbench
 from hibari.store.blobs import BlobMissing, Blobs
@@ -49,7 +50,7 @@ class Pace:
 
     idle_s: float = 0.5
     tick_s: float = 0.25
-    stall_s: float = 120.0
+    stall_s: float = 600.0
     load_s: float = 900.0
     cancel_s: float = 5.0
     farewell_s: float = 10.0
@@ -62,7 +63,7 @@ class Stuck:
     """The maker answers no more, and has to be killed."""
 
 
-Outcome = Made | Failed | Waits | Stopped | Died | Stuck
+Outcome = Made | Failed | Waits | Stopped | NotReady | Died | Stuck
 
 
 @dataclass(kw_only=True)
@@ -76,6 +77,7 @@ class Errand:
     pace: Pace
     service: ServiceSettings
     stop: Event
+    fitting: Fitting
     pulse: Pulse = field(init=False)
     carrier: Carrier = field(init=False)
     _is_shown: bool = False
@@ -96,7 +98,10 @@ class Errand:
         )
 
     def run(self, bench: Workbench) -> bool:
-        """See the job to its end here; whether the maker is still there for the next. Raises StoreError at no time."""
+        """See the job to its end here; whether the maker is still there for the next. Raises StoreError at no time.
+
+        Raises WrongSecrets where none can be made on this machine; the job is another worker's then.
+        """
         with about_job(self.job.id, self.job.request), self.pulse.beating(), _made_and_gone(self.folder):
             order = self._order()
             if order is None:
@@ -111,6 +116,8 @@ class Errand:
                 bench.kill()  # before the job is another's, so that the memory is free by then
             self._settle(outcome, order)
             _LOG.info("%s ended as %s", self.job.id, type(outcome).__name__)
+            if isinstance(outcome, NotReady):
+                raise WrongSecrets(outcome.message)
         return not is_gone
 
     def _order(self) -> Make | None:
@@ -175,7 +182,7 @@ class Errand:
         while True:
             heard = bench.hear(self.pace.tick_s)
             now = time.monotonic()
-            if isinstance(heard, Made | Failed | Waits | Stopped | Died):
+            if isinstance(heard, Made | Failed | Waits | Stopped | NotReady | Died):
                 return heard
             if isinstance(heard, Step):
                 self._is_begun = self._is_begun or heard.stage not in _BEFORE
@@ -207,20 +214,28 @@ class Errand:
     def _settle(self, outcome: Outcome, order: Make) -> None:
         """Write the end of the job, or give it to whoever claims it next. What was lost is not ours to end."""
         job, queue, carrier = self.job, self.queue, self.carrier
+        asked = Asked.from_dict(order.asked)
         if isinstance(outcome, Made):
+            self.fitting.finished(asked)
             carrier.deliver(outcome)
         elif isinstance(outcome, Waits):
             carrier.hold(outcome, order)
+        elif _is_too_large(outcome):
+            carrier.insist(lambda: queue.fail(job, "out_of_memory", self.fitting.advice(asked)))
         elif isinstance(outcome, Failed):
             category, unmade = outcome.category, not self._is_begun
             carrier.insist(lambda: queue.fail(job, outcome.code, outcome.message, reason=category, unmade=unmade))
-        elif isinstance(outcome, Died) and outcome.for_memory:
-            message = "There was not enough memory for this video. Ask for a smaller size, or for fewer seconds."
-            carrier.insist(lambda: queue.fail(job, "out_of_memory", message))
-        elif isinstance(outcome, Died) or not (isinstance(outcome, Stopped) or self.stop.is_set()):
+        elif isinstance(outcome, Died) or not (isinstance(outcome, Stopped | NotReady) or self.stop.is_set()):
             carrier.insist(lambda: queue.crashed(job, "The process that made this video died, each time it was tried."))
         else:
             carrier.give_back("is given back")
+
+
+def _is_too_large(outcome: Outcome) -> bool:
+    """Whether memory ran out, as the maker or the operating system says."""
+    if isinstance(outcome, Failed):
+        return outcome.code == "out_of_memory"
+    return isinstance(outcome, Died) and outcome.for_memory
 
 
 def blobs_of(asked: Asked) -> list[str]:

@@ -16,7 +16,6 @@ from queue import SimpleQueue
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, BinaryIO
 
-from hibari import catalog
 from hibari.config import Settings
 from hibari.errors import (
     BadMedia,
@@ -57,7 +56,6 @@ from hibari.serve.work.protocol import (
 if TYPE_CHECKING:
     from hibari.produce.passage import HeldPlace
     from hibari.provenance.ledger import HeldItem
-    from hibari.request import Size
 
 _LOG = logging.getLogger(__name__)
 HOLDING_S = 5.0
@@ -164,8 +162,8 @@ class Maker:
             return self._make(order)
         except Cancelled:
             return Stopped(job=order.job)
-        except WrongSecrets:  # no fault of the request's: another worker may have the right ones
-            raise
+        except WrongSecrets as error:  # no fault of the request's: another worker may have the right ones
+            return NotReady(message=str(error))
         except Refused as error:
             return _failed(order, "moderation_blocked", str(error), error.category)
         except Held as error:
@@ -175,7 +173,7 @@ class Maker:
         except (MemoryError, RuntimeError) as error:
             if not is_no_memory(error):
                 raise
-            return _failed(order, "out_of_memory", self._would_fit(order))
+            return _failed(order, "out_of_memory", "There was not enough memory.")  # the worker knows what would fit
 
     def _make(self, order: Make) -> Made:
         folder, asked = Path(order.folder), Asked.from_dict(order.asked)
@@ -276,16 +274,6 @@ class Maker:
             self._channel.say(Step(job=job, stage=progress.stage, done=progress.done, total=progress.total))
 
         return tell
-
-    def _would_fit(self, order: Make) -> str:
-        """What a request that this machine's memory does not hold could ask for instead."""
-        asked = Asked.from_dict(order.asked)
-        card = catalog.find(asked.model, self._hibari.settings).card
-        smallest: Size = min(card.sizes, key=lambda size: size.width * size.height)
-        ways = [f"size {smallest}"]
-        if asked.seconds > 1:
-            ways.insert(0, f"{asked.seconds / 2:g} seconds or less")
-        return f"There was not enough memory for this video. What may fit: {', or '.join(ways)}."
 
 
 def _failed(order: Make, code: str, message: str, category: str = "") -> Failed:

@@ -45,7 +45,7 @@ class Ready:
 
 @dataclass(frozen=True, kw_only=True)
 class NotReady:
-    """From the maker, which ends: why it cannot work."""
+    """From the maker: why it cannot work, from the start or from now on; its worker ends too."""
 
     message: str
 
