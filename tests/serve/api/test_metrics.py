@@ -167,4 +167,5 @@ def test_strangers_who_ask_whether_it_is_ready_take_one_look_a_second(opened: Ap
 def test_no_user_and_no_prompt_is_in_the_numbers(opened: Api) -> None:
     opened.create(prompt="an unmistakable octopus")
     text = opened.get("/metrics", "al").text
+    assert "hibari_request_seconds_count" in text and "_created" not in text, "when counting began is nobody's question"
     assert "unmistakable" not in text and not re.search(r"\bann\b", text)

@@ -96,7 +96,6 @@ def _endpoint(service: Service, operation: Operation) -> Callable[[Request], Awa
     async def endpoint(request: Request) -> Response:
         request.scope["hibari.operation"] = operation.id
         call = await admit(service, request, operation)
-        request.scope["hibari.user"] = call.actor.user
         return await operation.handler(call)
 
     return endpoint

@@ -74,6 +74,7 @@ class Limiter:
 async def admit(service: "Service", request: Request, operation: Operation) -> Call:
     """The call of a request whose actor is known, may do this, and does not knock too often; raises ApiError."""
     actor = await identify(service, request, operation)
+    request.scope["hibari.user"] = actor.user  # for the log, also of what is refused
     call = Call(service=service, request=request, operation=operation, actor=actor)
     if actor is not STRANGER:
         after = service.limiter.take("user", actor.user, service.settings.service.requests_a_minute)

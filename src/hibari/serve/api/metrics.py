@@ -25,12 +25,22 @@ _QUANTILES = (0.5, 0.95)
 _WAITS = (0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0)
 
 
+class _Registry(CollectorRegistry):
+    """Without the moments at which counters began: as many lines as the numbers, and of no use."""
+
+    def collect(self) -> Iterator[Metric]:
+        """What it has."""
+        for family in super().collect():
+            family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
+            yield family
+
+
 class Meters:
     """The counters of this process, and what is read when somebody looks."""
 
     def __init__(self, store: Store, blobs: Blobs) -> None:
         self.readiness = Readiness(store, blobs)
-        self.registry = CollectorRegistry()
+        self.registry = _Registry()
         self._requests = Counter(
             "hibari_requests", "Requests answered.", ["operation", "status"], registry=self.registry
         )
