@@ -62,6 +62,15 @@ def test_a_role_that_is_none_has_no_right() -> None:
     assert set(RULES) == {*ROLES, "stranger"}
 
 
+def test_a_no_is_in_words() -> None:
+    creator, reviews = Actor(user="ann", role="creator"), Resource(kind="review")
+    assert decide(creator, "review.decide", reviews).reason == "a creator may not decide reviews"
+    auditor = Actor(user="al", role="auditor")
+    said = {decide(auditor, action, reviews) for action in ACTIONS}
+    assert "an auditor may not see videos" in {one.reason for one in said}
+    assert not any("." in one.reason for one in said if not one.allowed), "no action's own name"
+
+
 def test_what_is_anothers_is_hidden_from_all_but_admins() -> None:
     bobs = Resource(kind="video", owner="bob", id="video_1")
     for role in ROLES:
@@ -69,5 +78,5 @@ def test_what_is_anothers_is_hidden_from_all_but_admins() -> None:
         assert not decision.allowed and decision.reason
         assert decision.hidden == (role != "admin"), "who may not know of it hears 'not found', whatever they lack"
     own = decide(Actor(user="ann", role="viewer"), "video.delete", Resource(kind="video", owner="ann"))
-    assert not own.allowed and not own.hidden and own.reason == "no rule lets viewer do video.delete"
+    assert not own.allowed and not own.hidden and own.reason == "a viewer may not delete videos"
     assert str(bobs) == "video/video_1" and str(Resource(kind="model")) == "model"

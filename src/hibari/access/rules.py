@@ -34,6 +34,28 @@ ACTIONS: tuple[Action, ...] = get_args(Action)
 Reach = Literal["own", "new", "any"]
 """own: what is the actor's. new: what is nobody's yet, or the actor's. any: whosever it is."""
 
+_WORDS: Mapping[Action, str] = MappingProxyType(
+    {
+        "video.create": "make videos",
+        "video.read": "see videos",
+        "video.list": "list videos",
+        "video.delete": "delete videos",
+        "video.extend": "remix, edit or extend videos",
+        "model.list": "see models",
+        "image.create": "make pictures",
+        "moderation.create": "ask for moderations",
+        "provenance.check": "ask where files come from",
+        "character.create": "make characters",
+        "character.read": "see characters",
+        "character.list": "list characters",
+        "character.delete": "delete characters",
+        "webhook.manage": "manage webhooks",
+        "user.manage": "manage users",
+        "review.decide": "decide reviews",
+        "audit.read": "read the audit log",
+        "metrics.read": "read the metrics",
+    }
+)
 _SEES: dict[Action, Reach] = {
     "video.read": "own",
     "video.list": "own",
@@ -107,7 +129,8 @@ def decide(actor: Actor, action: Action, resource: Resource) -> Decision:
     is_anothers = resource.owner not in (None, actor.user)
     hidden = is_anothers and rules.get("video.read") != "any"
     if reach is None:
-        return Decision(allowed=False, reason=f"no rule lets {actor.role} do {action}", hidden=hidden)
+        who = f"{'an' if actor.role[0] in 'aeiou' else 'a'} {actor.role}"
+        return Decision(allowed=False, reason=f"{who} may not {_WORDS[action]}", hidden=hidden)
     if actor.scopes is not None and action not in actor.scopes:
         return Decision(allowed=False, reason=f"the key is not for {action}", hidden=hidden)
     if reach == "any":

@@ -75,7 +75,7 @@ def made_seconds(request: GenerationRequest, card: Card, clip: ClipShape | None)
         raise InvalidRequest(
             f"{float(seconds):g} seconds, and {card.name} makes at most {card.max_seconds:g}.",
             option=option,
-            hint=part if redrawn else "0 makes a single picture.",
+            hint=part if redrawn else "Give less.",
         )
     if redrawn is not None and seconds > redrawn.seconds + 1 / redrawn.fps:
         raise InvalidRequest(

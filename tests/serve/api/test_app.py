@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -71,7 +72,7 @@ def test_a_video_has_its_thirteen_keys_and_ours(shared: Api) -> None:
 def test_an_alias_gives_what_its_own_api_gives_by_default(shared: Api) -> None:
     as_sora, plain = shared.create(model="sora-2"), shared.create()
     assert (as_sora["size"], as_sora["seconds"]) == ("720x1280", "4")
-    assert (plain["model"], plain["size"], plain["seconds"]) == ("tiny", "192x128", "0.75")
+    assert (plain["model"], plain["size"], plain["seconds"]) == ("sora-2", "192x128", "0.75"), "called as by default"
 
 
 @pytest.mark.parametrize("seconds", [1, "1", 1.0, "1.0", "1.", "2.5"])
@@ -243,9 +244,18 @@ def test_another_ones_video_is_not_there(shared: Api) -> None:
     assert shared.service.queue.find(made["id"]) is not None
 
 
-def test_roles_are_denied_by_default_and_it_is_written_down(shared: Api) -> None:
+def test_how_long_is_said_in_one_way(shared: Api) -> None:
+    for seconds in (0, -1, 21, 4000):
+        said = fault(shared.post("/v1/videos", json=SAID | {"seconds": seconds}), 400, "invalid_value", "seconds")
+        assert said == f"{seconds} is not allowed: give more than 0, and at most 20."
+
+
+def test_roles_are_denied_by_default_and_it_is_written_down(shared: Api, caplog: pytest.LogCaptureFixture) -> None:
     fault(shared.post("/v1/videos", "eve", json=SAID), 403, "permission_denied")
-    fault(shared.get("/v1/videos", "al"), 403, "permission_denied")
+    with caplog.at_level(logging.INFO, "hibari.serve"):
+        said = fault(shared.get("/v1/videos", "al"), 403, "permission_denied")
+    assert said == "You may not do this: an auditor may not list videos."
+    assert [line.user for line in caplog.records if line.message == "request"] == ["al"], "the log knows who"
     denied = shared.service.audit.list(limit=5)
     assert [(entry.actor, entry.action, entry.allowed) for entry in denied[:2]] == [
         ("al", "video.list", False),

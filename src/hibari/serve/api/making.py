@@ -197,7 +197,7 @@ async def settle(
     inherited: Job | None = None,
 ) -> Draft:
     """What a wish becomes once a plan could be drawn; raises what is wrong with it. See `queue_job`."""
-    called = wish.called or (inherited.request["called"] if inherited else None) or call.service.settings.model
+    called = wish.called or (inherited.request["called"] if inherited else None) or call.service.models.default()
     id = new_video_id()
     blob = f"{id}/input{attached.suffix}" if attached is not None else None
     if source is not None and blob is not None:
@@ -224,7 +224,7 @@ def _settle(
 ) -> Draft:
     service, sampling = call.service, wish.sampling
     name = service.models.resolve(called)
-    as_sora = service.models.is_alias(called) and verb == "create"
+    as_sora = wish.called is not None and service.models.is_alias(called) and verb == "create"
     image = attached if source is None else None
     request = GenerationRequest(
         prompt=wish.prompt,
@@ -293,8 +293,9 @@ def _seconds(call: Call, wish: Wish, verb: Verb, name: str, as_sora: bool) -> fl
     if wish.num_frames is not None:
         return wish.num_frames / (wish.fps or call.service.models.all()[name].card.fps)
     if wish.seconds is not None:
-        if wish.seconds <= 0:
-            raise invalid("seconds", f"{wish.seconds:g} is not allowed: give more than 0.")
+        most = call.service.models.all()[name].card.max_seconds
+        if not 0 < wish.seconds <= most:
+            raise invalid("seconds", f"{wish.seconds:g} is not allowed: give more than 0, and at most {most:g}.")
         return wish.seconds
     return SORA_SECONDS if as_sora else None
 

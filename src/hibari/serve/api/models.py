@@ -49,6 +49,11 @@ class Models:
             raise ApiError(400, f"The model '{called[:64]}' does not exist.", code="model_not_found", param="model")
         return name
 
+    def default(self) -> str:
+        """What is called where nobody says: the operator's first name for the default model, or else its own."""
+        model = self._settings.model
+        return next((alias for alias, name in self._aliases.items() if name == model), model)
+
     def is_alias(self, called: str) -> bool:
         """Whether a name is the operator's for another model."""
         return called in self._aliases
