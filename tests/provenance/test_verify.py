@@ -15,7 +15,13 @@ from hibari.config import Settings
 from hibari.errors import BadMedia
 from hibari.media.encode import write_still, write_video
 from hibari.provenance.credentials.read import CredentialFinding
+from hibari.provenance.fingerprint import hashes_of
+from hibari.provenance.ids import GenerationId
+from hibari.provenance.ledger import Ledger, Source
+from hibari.provenance.places import INDEX, ledger_url
 from hibari.provenance.verify import Verifier
+from hibari.store import Store
+from ledger_entries import entry
 from marked_house import CLIP_ID, FPS, PICTURE_ID, House, credentials_onto
 
 LONG = 600.0  # seconds that a search may take on a busy machine
@@ -192,3 +198,16 @@ def test_a_file_that_cannot_be_read(verifier: Verifier, tmp_path: Path) -> None:
     for name, says in (("empty.mp4", "empty"), ("text.mp4", "damaged"), ("huge.png", "too large"), (".", "folder")):
         with pytest.raises(BadMedia, match=says):
             verifier.verify(tmp_path / name)
+
+
+def test_the_stills_of_a_clip_are_no_findings_beside_it(house: House, tmp_path: Path) -> None:
+    shows = Source(sha256="0" * 64, relationship="componentOf", mime="video/mp4", title="clip", own_id=CLIP_ID)
+    like, still = hashes_of(house.plain, FPS), GenerationId(77)
+    with Store.open(ledger_url(house.settings)) as store:
+        Ledger(store, house.settings.home / INDEX).record(entry(still.value, sources=(shows,)), like)
+    write_video(tmp_path / "a.mp4", house.plain[:, ::2, ::2], FPS)
+    with Verifier.open(house.settings, look_seconds=LONG) as verifier:
+        assert verifier.records is not None
+        assert {one.id for one in verifier.records.index.search(like)} == {CLIP_ID, still}
+        assert [one.id for one in verifier.verify(house.clip).resembles] == [CLIP_ID]
+        assert len(verifier.verify(tmp_path / "a.mp4").resembles) == 1, "the likelier of both, where none is proven"

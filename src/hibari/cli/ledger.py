@@ -30,12 +30,13 @@ def list_entries(
     user: Annotated[str | None, typer.Option(help="Of this user alone.")] = None,
     limit: Annotated[int, typer.Option(help="How many, the newest first.")] = 20,
     before: Annotated[str | None, typer.Option(help="The id that the page before ended with.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Thumbnails and sheets too, which show others.")] = False,
     as_json: Json = False,
     home: Home = None,
 ) -> int:
     """The newest generations."""
     last = GenerationId.parse(before) if before is not None else None
-    for entry in _open(home).list(user=user, limit=limit, before=last):
+    for entry in _open(home).list(user=user, limit=limit, before=last, composed=every):
         print(json.dumps(entry.as_dict()) if as_json else _line(entry))
     return 0
 
@@ -128,6 +129,11 @@ def _open(home: Path | None) -> "Ledger":
 
 
 def _line(entry: "Entry") -> str:
+    from hibari.provenance.ledger.ledger import COMPONENT
+
     asked = (entry.request or {}).get("prompt", "(erased)")
     who = plain(entry.user or "-")
+    shown = [str(source.own_id) for source in entry.sources if source.relationship == COMPONENT]
+    if shown:
+        asked = f"shows {', '.join(shown)}: {asked}"
     return f"{entry.id}  {entry.created_at:%Y-%m-%d %H:%M}  {entry.state:9}  {who:12}  {plain(asked)}"

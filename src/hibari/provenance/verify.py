@@ -138,7 +138,7 @@ class Verifier:
             watermark=mark,
             compared=self.records is not None and len(self.records.index) > 0,
             comparable=self.records is not None and proven is not None and proven in self.records.index,
-            resembles=sight.resembles,
+            resembles=self._others(sight.resembles, proven),
             entry=entry,
             recovered=recovered,
         )
@@ -160,6 +160,20 @@ class Verifier:
         if generation is None or self.records is None:
             return None
         return self.records.ledger.find(generation)
+
+    def _others(self, found: tuple[Resemblance, ...], proven: GenerationId | None) -> tuple[Resemblance, ...]:
+        """What a file resembles, without the stills of a clip beside the clip, and the clip beside its still."""
+        if self.records is None or not found:
+            return found
+        known = {proven} if proven is not None else set()
+        shows = self.records.ledger.components_of({one.id for one in found} | known)
+        kept = []
+        for one in found:
+            related = {*shows.get(one.id, ()), *(other for other in known if one.id in shows.get(other, ()))}
+            if one.id == proven or not related & known:
+                kept.append(one)
+                known.add(one.id)
+        return tuple(kept)
 
     def _look_at(self, path: Path) -> "_Sight":
         """What can be seen of a file: its watermark and what it resembles."""

@@ -10,7 +10,7 @@ from sqlalchemy import func, select, text
 
 from hibari.errors import InvalidRequest
 from hibari.provenance.ids import GenerationId
-from hibari.provenance.ledger import Ledger, Reviews, Ruling, Screening
+from hibari.provenance.ledger import Ledger, Reviews, Ruling, Screening, Source
 from hibari.store import Store, StoreError, tables
 from ledger_entries import START, digest, entry, frame_hash, held_item
 
@@ -87,6 +87,16 @@ def test_listing(store: Store) -> None:
         ledger.list(limit=0)
     with pytest.raises(InvalidRequest, match="not recorded"):
         ledger.list(before=GenerationId(99))
+
+
+def test_what_only_shows_others_can_be_left_out(store: Store) -> None:
+    ledger = Ledger(store)
+    ledger.record(entry(1))
+    shows = Source(sha256=digest("file 1"), relationship="componentOf", mime="video/mp4", title="a", own_id=entry(1).id)
+    ledger.record(entry(2, sources=(shows,)))
+    assert [each.id.value for each in ledger.list()] == [2, 1]
+    assert [each.id.value for each in ledger.list(composed=False)] == [1]
+    assert ledger.components_of([entry(1).id, entry(2).id]) == {entry(2).id: {entry(1).id}}
 
 
 @pytest.mark.parametrize("stage", ["manifests", "sources", "verdicts", "fingerprints", "held_items"])

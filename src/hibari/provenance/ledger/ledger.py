@@ -3,13 +3,14 @@
 It remembers; it neither marks nor signs. Erasing a user's data leaves of an entry what verifying a mark needs.
 """
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, and_, or_, select
+from sqlalchemy import Connection, and_, exists, or_, select
 
 from hibari.errors import InvalidRequest
 from hibari.provenance.fingerprint.frames import FrameHash
@@ -22,6 +23,7 @@ from hibari.provenance.ledger.rows import read_entries, write_entry, write_scree
 from hibari.store import Store, StoreError, tables
 
 MAX_LISTED = 1000
+COMPONENT = "componentOf"  # of a source: it is shown by what is put together from it
 
 
 def _nothing() -> None:
@@ -111,8 +113,12 @@ class Ledger:
         state: State | None = None,
         limit: int = 50,
         before: GenerationId | None = None,
+        composed: bool = True,
     ) -> list[Entry]:
-        """The newest entries first; `before` is the last one of the page before. Raises InvalidRequest, StoreError."""
+        """The newest entries first; `before` is the last one of the page before. Raises InvalidRequest, StoreError.
+
+        Without `composed`, those are left out that only show others: thumbnails and sheets.
+        """
         if not 1 <= limit <= MAX_LISTED:
             raise InvalidRequest(f"{limit} is not allowed.", option="limit", hint=f"Give 1 to {MAX_LISTED}.")
         table = tables.generations
@@ -121,6 +127,9 @@ class Ledger:
             query = query.where(table.c.user_name == user)
         if state is not None:
             query = query.where(table.c.state == state)
+        if not composed:
+            shown = tables.sources.c.generation_id == table.c.id
+            query = query.where(~exists().where(shown, tables.sources.c.relationship == COMPONENT))
         with self._store.reading() as connection:
             if before is not None:
                 at = connection.execute(select(table.c.created_at).where(table.c.id == before.value)).scalar()
@@ -136,6 +145,18 @@ class Ledger:
         query = select(table.c.id).where(table.c.replay_of == generation.value).order_by(table.c.created_at, table.c.id)
         with self._store.reading() as connection:
             return tuple(GenerationId(value) for value in connection.execute(query).scalars())
+
+    def components_of(self, generations: Iterable[GenerationId]) -> dict[GenerationId, set[GenerationId]]:
+        """The generations that each of these shows, where it is put together from any; raises StoreError."""
+        table, found = tables.sources, defaultdict[GenerationId, set[GenerationId]](set)
+        ids = [generation.value for generation in generations]
+        query = select(table.c.generation_id, table.c.own_id).where(
+            table.c.generation_id.in_(ids), table.c.relationship == COMPONENT, table.c.own_id.is_not(None)
+        )
+        with self._store.reading() as connection:
+            for whole, part in connection.execute(query):
+                found[GenerationId(whole)].add(GenerationId(part))
+        return found
 
     def export(self, user: str) -> dict[str, Any]:
         """All that is kept of a user, as one JSON document's plain values; raises StoreError."""
