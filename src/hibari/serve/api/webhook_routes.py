@@ -56,8 +56,8 @@ async def update_webhook_endpoint(call: Call) -> Response:
         changes = {"name": fields.text("name"), "url": fields.text("url"), "event_types": _types(fields)}
         fields.finish()
     given = {name: value for name, value in changes.items() if value is not None}
-    if "url" in given:
-        call.service.outbox.check(given["url"])
+    if isinstance(url := changes["url"], str):
+        call.service.outbox.check(url)
     hooks, id = call.service.webhooks, _id(call)
     endpoint = _there(await to_thread.run_sync(lambda: hooks.update(call.actor.user, id, call.noting(), **given)))
     return JSONResponse(_endpoint_object(endpoint))
