@@ -31,6 +31,7 @@ from hibari.serve.work.worker import FOLDER, work
 from hibari.store import Store, refusals, tables
 from hibari.store.blobs import Blobs, open_blobs
 from hibari.store.queue import Job, NewJob, Queue, Quota
+from hibari.store.quota import used
 from houses import own_home
 
 WIDE = Quota(queue=1000, jobs_at_once=1000, seconds_a_day=1e6)
