@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from hibari.cli import run
 from hibari.config import Settings, default_home, from_environment
-from hibari.errors import InvalidRequest, OutputError
+from hibari.errors import InvalidRequest, OutputError, install
 
 
 def test_given_stands_over_environment_over_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,3 +107,22 @@ def test_home_is_made_for_its_owner_alone(tmp_path: Path) -> None:
 
 def test_the_default_home_is_the_platforms() -> None:
     assert default_home().name == "hibari"
+
+
+def test_a_number_that_is_none_is_named_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HIBARI_KEEP_HOURS", "abc")
+    assert run(["models"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("hibari: HIBARI_KEEP_HOURS: 'abc' is not a number.") and said.count("KEEP_HOURS") == 1
+
+
+def test_what_is_missing_is_installed_from_the_folder() -> None:
+    assert install().endswith("./weights .") and install("s3").endswith("./weights '.[s3]'")
+
+
+def test_the_logs_kind_is_one_of_three(tmp_path: Path) -> None:
+    assert Settings.load(home=tmp_path, log="json").service.log == "json"
+    with pytest.raises(InvalidRequest, match="auto, json, text"):
+        Settings.load(home=tmp_path, log="xml")

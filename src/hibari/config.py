@@ -27,6 +27,7 @@ DTYPES = {
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]+)?")
 MAX_THREADS = 1024
 CHOICES = {"label": ("on", "off"), "region": ("none", "cn")}
+LOGS = ("auto", "json", "text")
 _PREFIX = "HIBARI_"
 
 
@@ -40,9 +41,9 @@ class ServiceSettings:
     long a video waits for a reviewer. A user has
     `seconds_a_day` of video, `jobs_at_once` and `requests_a_minute` where nothing else is set for them; the queue takes
     `queue_limit` jobs and an upload `max_upload_mb`. A worker holds `models_held` models at
-    once, and kills a maker that makes no step for `stall_seconds`.
-    "on" or "off": `previews` of frames while they are made, `fetch_urls` that requests name, `public_checks` of a
-    file's origin by strangers. `oidc_issuer` signs people in, with tokens for `oidc_audience`.
+    once, and kills a maker that makes no step for `stall_seconds`. "on" or "off": `previews` of frames while they are
+    made, `fetch_urls` that requests name, `public_checks` of a file's origin by strangers. `oidc_issuer` signs people
+    in, with tokens for `oidc_audience`. `log` is "json", "text", or "auto": text at a terminal.
     """
 
     files: str | None = None
@@ -62,11 +63,14 @@ class ServiceSettings:
     public_checks: str = "on"
     oidc_issuer: str | None = None
     oidc_audience: str | None = None
+    log: str = "auto"
 
     def __post_init__(self) -> None:
         for name in ("previews", "fetch_urls", "public_checks"):
             if getattr(self, name) not in ("on", "off"):
                 raise InvalidRequest(f"{getattr(self, name)!r} is not allowed.", option=name, hint="Allowed: on, off.")
+        if self.log not in LOGS:
+            raise InvalidRequest(f"{self.log!r} is not allowed.", option="log", hint=f"Allowed: {', '.join(LOGS)}.")
         for each in fields(self):
             value = getattr(self, each.name)
             if isinstance(value, int | float) and not 0 < value < float("inf"):
@@ -246,20 +250,20 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
             known = ", ".join(sorted(_PREFIX + name.upper() for name in kinds))
             raise InvalidRequest(f"{variable} is not a setting.", hint=f"Known: {known}.")
         if kinds[name] in (int, float):
-            values[name] = _number(variable, name, text, kinds[name])
+            values[name] = _number(name, text, kinds[name])
         elif text:
             values[name] = text
     return values
 
 
-def _number(variable: str, option: str, text: str, kind: Any) -> float:
+def _number(option: str, text: str, kind: Any) -> float:
     what = "whole number" if kind is int else "number"
     try:
         number: float = kind(text)
         if number < 0:
             raise ValueError(text)
     except ValueError as error:
-        raise InvalidRequest(f"{variable}={text}: not a {what}.", option=option) from error
+        raise InvalidRequest(f"{text!r} is not a {what}.", option=option, hint="Give 0 or more.") from error
     return number
 
 

@@ -94,9 +94,9 @@ def test_users_quotas_and_the_record_of_it_all(
     assert re.fullmatch(r"ann +viewer +since \d{4}-\d\d-\d\d  disabled\n", said("users", "list"))
     said("users", "enable", "ann")
     assert "0 of 600 s today" in said("quota", "show") and "priority 0" in said("quota", "show", "ann")
-    assert "0 of 12.5 s today" in said("quota", "set", "ann", "--seconds-a-day", "12.5", "--priority", "2")
+    assert "0 of 12.5 s today" in said("quota", "set", "ann", "--seconds-a-day", "12.52", "--priority", "2")
     facts = json.loads(said("quota", "show", "--json"))
-    assert (facts["seconds_a_day"], facts["jobs_at_once"], facts["priority"]) == (12.5, 4, 2)
+    assert (facts["seconds_a_day"], facts["jobs_at_once"], facts["priority"]) == (12.52, 4, 2)
     assert facts["own"] == ["seconds_a_day"]
     assert "of 7 jobs" in said("quota", "set", "ann", "--jobs-at-once", "7", "--reset")
     assert json.loads(said("quota", "show", "--json"))["own"] == ["jobs_at_once"]
@@ -108,7 +108,7 @@ def test_users_quotas_and_the_record_of_it_all(
         "the role viewer",
         "disabled",
         "enabled",
-        "limits of seconds_a_day 12.5, priority 2",
+        "limits of seconds_a_day 12.52, priority 2",
         "limits of jobs_at_once 7, priority 0",
     ]
     assert {(row["actor"], row["resource"]) for row in rows} == {("local:root", "user/ann")}

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from hibari.serve.journal import JsonLines, about, about_job, request_id
+from hibari.serve.journal import JsonLines, TextLines, about, about_job, is_news, request_id
 from houses import own_home
 
 PATIENCE_S = 120.0
@@ -46,6 +47,32 @@ def test_what_is_worked_on_stands_in_each_line_of_its_task() -> None:
         assert "request_id" not in line_of("an older job")
     assert not {"request_id", "video"} & others[0].keys()
     assert request_id() is None
+
+
+def asked(method: str, status: int) -> logging.LogRecord:
+    facts = {"operation": "list_videos", "method": method, "status": status, "code": None, "user": "ann"}
+    return logging.makeLogRecord({"name": "hibari.serve", "levelno": 20, "levelname": "INFO", "msg": "request"} | facts)
+
+
+def test_a_person_reads_the_time_the_words_and_the_id() -> None:
+    record = logging.makeLogRecord({"levelno": 30, "levelname": "WARNING", "msg": "no \x1b[2J beat"})
+    with about_job("video_1", {"request_id": "req_2"}):
+        line = TextLines().format(record)
+    assert re.fullmatch(r"\d\d:\d\d:\d\d  warning: no �\[2J beat \[video_1\]", line)
+    assert TextLines().format(asked("POST", 200)).endswith("  ann: list_videos, 200")
+
+
+def test_what_only_looked_is_no_news_and_a_terminal_gets_text() -> None:
+    assert [is_news(asked(*one)) for one in (("GET", 200), ("GET", 404), ("POST", 200))] == [False, True, True]
+    code = "from hibari.serve.journal import write_journal as w; import logging; w({}); logging.warning('hear')"
+    ours, theirs = os.openpty()
+    said = {}
+    for kind in ("'auto'", "'json'"):
+        subprocess.run([sys.executable, "-c", code.format(kind)], stderr=theirs, check=True)
+        said[kind] = os.read(ours, 1000).decode()
+    os.close(ours)
+    os.close(theirs)
+    assert said["'auto'"].endswith("  warning: hear\r\n") and json.loads(said["'json'"])["says"] == "hear"
 
 
 def test_the_last_fault_of_a_child_is_a_line_too() -> None:

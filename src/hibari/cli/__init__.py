@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from importlib import import_module
 from itertools import zip_longest
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from hibari.errors import HibariError
 
@@ -43,8 +43,9 @@ FLAGS = {"prompt": "PROMPT", "output": "-o", "count": "-n", "recipe": "RECIPE", 
     for setting in (
         "threads", "user", "policy", "reviewers", "database", "label", "region", "certificate", "private_key", "signer",
         "timestamp_url", "timestamp_root", "organisation", "files", "aliases", "keep_hours", "latents_hours",
-        "seconds_a_day", "jobs_at_once", "requests_a_minute", "queue_limit", "max_upload_mb", "previews", "fetch_urls",
-        "public_checks", "oidc_issuer", "oidc_audience",
+        "hold_hours", "stall_seconds", "seconds_a_day", "jobs_at_once", "requests_a_minute", "queue_limit",
+        "max_upload_mb", "models_held", "previews", "fetch_urls", "public_checks", "oidc_issuer", "oidc_audience",
+        "log",
     )
 }  # fmt: skip
 USAGE = """\
@@ -120,9 +121,17 @@ def _run_verb(verb: str, arguments: list[str]) -> int:
         if parameter is None:
             return complain(f"{error.message.removesuffix('.')}; {see}")
         given = _given(arguments, parameter.opts)
-        return complain(
-            f"{given!r} is not allowed. {allowed(option) or see}" if given else f"it is missing. {see}", option
-        )
+        if not given:
+            return complain(f"it is missing. {see}", option)
+        return complain(f"{given!r} is not allowed. {allowed(option) or _bounds(parameter) or see}", option)
+
+
+def _bounds(parameter: Any) -> str:
+    """The least and most of an option, as a sentence; empty where typer knows of none."""
+    low, high = getattr(parameter, "min", None), getattr(parameter, "max", None)
+    if low is None:
+        return ""
+    return f"Give {low:g} to {high:g}." if high is not None else f"Give {low:g} or more."
 
 
 def _given(arguments: list[str], flags: list[str]) -> str:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hibari.cli.options import Home, Json, new_app, plain
+from hibari.cli.options import Home, Json, new_app
+from hibari.serve.journal import plain
 
 if TYPE_CHECKING:
     from hibari.access import AuditEntry

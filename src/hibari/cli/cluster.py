@@ -29,6 +29,6 @@ def cluster(
 
     settings = Settings.load(home=home, device=device, model=model[0] if model else None)
     catalog.check_names(model or (), settings)
-    write_journal()
+    write_journal(settings.service.log)
     run_cluster(settings, address=address, workers=workers, share=Share(cpus=cpus, gpus=gpus), models=model)
     return 0

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hibari.cli.options import Home, Json, new_app, plain
+from hibari.cli.options import Home, Json, new_app
 from hibari.config import Settings
 from hibari.errors import InvalidRequest
 from hibari.media.files import beside, check_writable
 from hibari.provenance.ids import GenerationId
+from hibari.serve.journal import plain
 
 if TYPE_CHECKING:
     from hibari.provenance.ledger import Entry, Ledger

@@ -79,6 +79,6 @@ def _facts(desk: "Desk", user: "User") -> dict[str, Any]:
 
 
 def _line(facts: dict[str, Any]) -> str:
-    seconds = f"{facts['seconds_today']:g} of {facts['seconds_a_day']:g} s today"
+    seconds = f"{round(facts['seconds_today'], 1):g} of {round(facts['seconds_a_day'], 1):g} s today"
     jobs = f"{facts['jobs']} of {facts['jobs_at_once']} jobs"
     return f"{facts['user']:24}  {seconds:24}  {jobs:16}  priority {facts['priority']}"

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hibari.cli.generate import closing_line
-from hibari.cli.options import Home, Json, new_app, plain
+from hibari.cli.options import Home, Json, new_app
 from hibari.cli.progress import watcher
 from hibari.config import Settings
 from hibari.provenance.ids import GenerationId
+from hibari.serve.journal import plain
 
 if TYPE_CHECKING:
     from hibari.produce.review import ReviewDesk

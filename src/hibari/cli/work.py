@@ -29,6 +29,6 @@ def work(
     catalog.check_names(model or (), settings)
     for name in model or ():
         catalog.find(name, settings)
-    write_journal()
+    write_journal(settings.service.log)
     worker.work(settings, stop=worker.stop_on_signals(), models=model)
     return 0

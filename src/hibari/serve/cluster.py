@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from hibari.config import Settings
-from hibari.errors import HibariError, InvalidRequest, MissingDependency
+from hibari.errors import HibariError, InvalidRequest, MissingDependency, install
 from hibari.serve.journal import write_journal
 from hibari.serve.pipes import decode_settings, encode_settings
 from hibari.serve.work.worker import stop_on_signals, work
@@ -45,9 +45,10 @@ class Member:
 
     def work(self, settings: bytes, models: Collection[str] | None) -> str:
         """Work off the queue until asked to stop; why it could not, or nothing. Ray calls again where a node died."""
-        write_journal()
+        own = decode_settings(settings)
+        write_journal(own.service.log)
         try:
-            work(decode_settings(settings), stop=self._stop, models=models)
+            work(own, stop=self._stop, models=models)
         except HibariError as error:  # as words, since the driver's side has to read it whatever it is
             return str(error) or type(error).__name__
         return ""
@@ -123,8 +124,6 @@ def _ray() -> ModuleType:
     try:
         import ray
     except ImportError as error:
-        raise MissingDependency(
-            "Workers in a cluster need Ray.", option="address", hint="pip install 'hibari[cluster]'"
-        ) from error
+        raise MissingDependency("Workers in a cluster need Ray.", hint=install("cluster")) from error
     module: ModuleType = ray
     return module

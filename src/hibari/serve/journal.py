@@ -1,4 +1,7 @@
-"""The log of a service's processes: one JSON object a line on standard error. No prompts: nobody puts any into it.
+"""The log of a service's processes, on standard error. No prompts: nobody puts any into it.
+
+For machines it is one JSON object a line. For a person at a terminal it is the time, what happened, and the id of what
+it happened to; what only looked and succeeded is left out there.
 
 What a line is about comes from two sides: the logging call's `extra`, and `about`, which names the request and the job
 that a thread or task works on, in whatever it or a library logs meanwhile.
@@ -8,10 +11,12 @@ import json
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from http import HTTPStatus
 from types import MappingProxyType, TracebackType
 from typing import Any
 
@@ -61,19 +66,61 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, default=str, ensure_ascii=False)
 
 
-def write_journal(level: int = logging.INFO) -> None:
-    """Log in this process from now on; libraries say what goes wrong, and we what we do."""
+class TextLines(logging.Formatter):
+    """A record as a line to read: the time here, what is amiss, words, and the id of what it is about."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, and a trace below it where there is one; nothing in it that a terminal would obey."""
+        facts = {**_ABOUT.get(), **vars(record)}
+        said = record.getMessage()
+        if "operation" in facts:
+            said = f"{facts['user'] or 'somebody'}: {facts['operation']}, {facts['status']} {facts['code'] or ''}"
+        id = facts.get("video") or facts.get(REQUEST_ID)
+        if id is not None and id not in said:
+            said = f"{said} [{id}]"
+        amiss = f"{record.levelname.lower()}: " if record.levelno > logging.INFO else ""
+        lines = [f"{time.strftime('%H:%M:%S', time.localtime(record.created))}  {amiss}{plain(said)}"]
+        if record.exc_info:
+            trace = self.formatException(record.exc_info).splitlines()
+            lines += [" " * (len(line) - len(line.lstrip())) + plain(line) for line in trace]
+        return "\n".join(lines)
+
+
+def plain(text: str) -> str:
+    """A person's text on one line, with nothing in it that a terminal would obey."""
+    return "".join(letter if letter.isprintable() else "�" for letter in " ".join(text.split()))
+
+
+def is_news(record: logging.LogRecord) -> bool:
+    """Whether a person at a terminal wants to read a record."""
+    if record.levelno > logging.INFO:
+        return True
+    if record.name == "__main__":  # a maker or helper, whose worker or API says the same
+        return False
+    facts = vars(record)
+    return not (facts.get("method") in ("GET", "HEAD") and facts["status"] < HTTPStatus.BAD_REQUEST)
+
+
+def write_journal(kind: str = "auto") -> None:
+    """Log in this process from now on; libraries say what goes wrong, and we what we do.
+
+    `kind` is "json", "text", or "auto": text where standard error is a terminal.
+    """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines())
+    if kind == "text" or (kind == "auto" and sys.stderr.isatty()):
+        handler.setFormatter(TextLines())
+        handler.addFilter(is_news)
+    else:
+        handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    logging.getLogger("hibari").setLevel(level)
+    logging.getLogger("hibari").setLevel(logging.INFO)
     # With -m the module that runs is called __main__, and it is ours.
-    logging.getLogger("__main__").setLevel(level)
+    logging.getLogger("__main__").setLevel(logging.INFO)
 
 
-def write_childs_journal() -> None:
-    """The same for a process that is nothing but the service's: warnings and its last fault are lines of JSON too."""
-    write_journal()
+def write_childs_journal(kind: str = "auto") -> None:
+    """The same for a process that is nothing but the service's: warnings and its last fault are lines of it too."""
+    write_journal(kind)
     logging.captureWarnings(True)
     sys.excepthook = _log_fault
 

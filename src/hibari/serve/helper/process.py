@@ -68,8 +68,8 @@ class Checks:
 def main() -> None:
     """Answer requests until the API is gone; a fault that is no error of Hibari's ends the process."""
     pipe = own_stdout()
-    write_childs_journal()
     settings = decode_settings(sys.stdin.buffer.readline())
+    write_childs_journal(settings.service.log)
     checks: Checks | None = None
     for line in sys.stdin.buffer:
         request = json.loads(line)

@@ -67,9 +67,9 @@ NO_MEMORY = ("can't allocate memory", "out of memory")  # how torch's own alloca
 def main() -> int:
     """Read settings, open the door, load the model, and make what comes in until the worker is gone."""
     outbox = own_stdout()
-    write_childs_journal()
     channel = Channel(inbox=sys.stdin.buffer, outbox=outbox)
     settings = decode_settings(channel.inbox.readline())
+    write_childs_journal(settings.service.log)
     Thread(target=channel.listen, daemon=True).start()
     try:
         maker = Maker(settings, channel)
