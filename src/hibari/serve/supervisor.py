@@ -4,6 +4,7 @@ The first start makes the user "admin" and shows their key. The end comes in ord
 finishes what it answers, then the workers finish or give back what they make.
 """
 
+import errno
 import logging
 import os
 import signal
@@ -11,9 +12,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 from pathlib import Path
 from threading import Event, Thread
 from types import FrameType
@@ -21,12 +23,15 @@ from types import FrameType
 from hibari import machine
 from hibari.access import Actor, Audit, Decision, Keys, Resource, Users
 from hibari.config import Settings
-from hibari.errors import InvalidRequest
+from hibari.errors import HibariError, InvalidRequest
 from hibari.media.files import beside
 from hibari.provenance.house import house_of
 from hibari.provenance.places import ledger_url
+from hibari.safety import Policy
 from hibari.serve.journal import write_journal
 from hibari.serve.pipes import encode_settings
+from hibari.serve.work.device import check_device
+from hibari.serve.work.worker import CANNOT, READY
 from hibari.store import Store
 
 ADMIN, FIRST_KEY = "admin", "admin.key"
@@ -46,7 +51,10 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
     from hibari.serve.api.models import Models
 
     Models(settings).check()
-    write_journal()
+    Policy.load(settings.policy)
+    if workers:
+        check_device(settings.device)
+    write_journal(settings.service.log)
     settings.ensure_home()
     with _listening(host, port) as listener:
         _run_api(settings, listener, workers)
@@ -73,7 +81,6 @@ def _run_api(settings: Settings, listener: socket.socket, workers: int) -> None:
         proxy_headers=False,
     )
     crew = Crew(settings=shared_out(settings, workers), size=workers)
-    address = url_of(listener)
 
     class Announced(uvicorn.Server):
         """A server that says where it is, once it is there."""
@@ -81,11 +88,24 @@ def _run_api(settings: Settings, listener: socket.socket, workers: int) -> None:
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             """Start to answer, and then to make."""
             await super().startup(sockets=sockets)
-            say(f"Hibari serves at {address}/v1")
+            for line in announcement(listener):
+                say(line)
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            """Answer what was asked, and then let the workers go."""
+            _LOG.info("stopping: what is being made is finished within seconds, or goes back into the queue")
+            await super().shutdown(sockets=sockets)
 
     server = Announced(config)
-    with crew.working(), _ending_quietly():
+
+    def give_up() -> None:
+        server.should_exit = True
+
+    with crew.working(give_up), _ending_quietly():
         server.run(sockets=[listener])
+    if crew.refusal:
+        raise HibariError(crew.refusal)
+    _LOG.info("stopped")
 
 
 def welcome(store: Store, home: Path) -> str | None:
@@ -122,30 +142,35 @@ def shared_out(settings: Settings, workers: int) -> Settings:
 
 @dataclass(kw_only=True)
 class Post:
-    """A worker's place: who works there now, how often they failed in a row, and when the next may start."""
+    """A worker's place: who works there now, how often they failed in a row, the starts, and when the next may be."""
 
     process: subprocess.Popen[bytes] | None = None
     deaths: int = 0
+    starts: int = 0
     next_at: float = 0.0
 
 
 @dataclass(kw_only=True)
 class Crew:
-    """The workers of a service, kept at their number."""
+    """The workers of a service, kept at their number. `refusal` is why the first to work at a place could not."""
 
     settings: Settings
     size: int
     command: tuple[str, ...] = (sys.executable, "-P", "-m", "hibari.serve.work.worker")
     posts: list[Post] = field(init=False)
+    refusal: str = ""
     _over: Event = field(default_factory=Event)
 
     def __post_init__(self) -> None:
         self.posts = [Post() for _ in range(self.size)]
 
     @contextmanager
-    def working(self) -> Iterator[None]:
-        """Keep the crew complete while the block runs, and then let it go home."""
-        keeper = Thread(target=self._keep, daemon=True)
+    def working(self, give_up: Callable[[], object]) -> Iterator[None]:
+        """Keep the crew complete while the block runs, and then let it go home.
+
+        `give_up` is called where the first worker of a place says that it cannot work: so no other could.
+        """
+        keeper = Thread(target=self._keep, args=(give_up,), daemon=True)
         keeper.start()
         try:
             yield
@@ -154,10 +179,13 @@ class Crew:
             keeper.join()
             self._let_go()
 
-    def _keep(self) -> None:
+    def _keep(self, give_up: Callable[[], object]) -> None:
         while not self._over.is_set():
             for number, post in enumerate(self.posts):
                 self._look_after(number, post)
+            if self.refusal:
+                give_up()
+                return
             self._over.wait(LOOK_S)
 
     def _look_after(self, number: int, post: Post) -> None:
@@ -165,14 +193,21 @@ class Crew:
         now = time.monotonic()
         if post.process is not None and (code := post.process.poll()) is not None:
             # A worker that was killed did not fail, though it may have had no time to get ready.
-            post.deaths = 0 if code == -signal.SIGKILL or was_ready(post.process) else post.deaths + 1
+            words = last_words(post.process)
+            post.deaths = 0 if code == -signal.SIGKILL or words.startswith(READY) else post.deaths + 1
             post.next_at = now + wait_before(post.deaths)
             _close(post.process)
             post.process = None
-            _LOG.warning("worker %d ended with %d; the next starts in %.1f s", number, code, post.next_at - now)
+            why = words.partition(CANNOT)[2].decode(errors="replace")
+            if why and post.starts == 1 and not words.startswith(READY):
+                self.refusal = why
+                return
+            end = f"ended with {code}: {why}" if why else f"ended with {code}"
+            _LOG.warning("worker %d %s; the next starts in %.1f s", number, end, post.next_at - now)
         if post.process is None and now >= post.next_at:
             try:
                 post.process = self._start()
+                post.starts += 1
             except OSError as error:  # no memory or no process to be had just now
                 post.deaths += 1
                 post.next_at = now + wait_before(post.deaths)
@@ -204,11 +239,11 @@ class Crew:
             _close(process)
 
 
-def was_ready(process: subprocess.Popen[bytes]) -> bool:
-    """Whether a worker that has ended had come as far as to work, which it says on its standard output."""
+def last_words(process: subprocess.Popen[bytes]) -> bytes:
+    """What a worker that has ended said on its standard output: READY where it had come so far, CANNOT and why."""
     assert process.stdout is not None
     os.set_blocking(process.stdout.fileno(), False)  # whoever it left behind may hold the other end
-    return bool(process.stdout.read())
+    return process.stdout.read() or b""
 
 
 def wait_before(deaths: int) -> float:
@@ -216,9 +251,23 @@ def wait_before(deaths: int) -> float:
     return 0.0 if deaths <= 1 else float(min(60, 2 ** (deaths - 2)))
 
 
-def url_of(listener: socket.socket) -> str:
-    """The address that a listening socket answers at."""
+def announcement(listener: socket.socket) -> list[str]:
+    """What a person is told of where a listening socket answers."""
     host, port = listener.getsockname()[:2]
+    lines = [f"Hibari serves at {url_of(listener)}/v1"]
+    address = ip_address(host.partition("%")[0])
+    if address.is_unspecified:
+        lines[0] += f" (on all addresses of this machine, port {port})"
+    if not address.is_loopback:
+        lines.append("There is no TLS here: for others than this machine, put a proxy before it (see docs/service.md).")
+    return lines
+
+
+def url_of(listener: socket.socket) -> str:
+    """The address that a listening socket answers at, by the machine's name where it is all of the machine's."""
+    host, port = listener.getsockname()[:2]
+    if ip_address(host.partition("%")[0]).is_unspecified:
+        host = socket.gethostname()
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
@@ -240,11 +289,24 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         try:
             listener.bind((host, port))
         except (OSError, OverflowError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise InvalidRequest(
-                f"{host}:{port} cannot be listened at ({reason}).", option="port", hint="Choose another."
-            ) from error
+            raise _unusable(host, port, error) from error
         yield listener
+
+
+def _unusable(host: str, port: int, error: OSError | OverflowError) -> InvalidRequest:
+    """Why an address cannot be listened at, and what to choose instead."""
+    if isinstance(error, OverflowError):
+        return InvalidRequest(f"{port} is not allowed.", option="port", hint="Give 0 to 65535.")
+    if error.errno == errno.EADDRINUSE:
+        hint = "Perhaps another Hibari runs: choose another with --port."
+        return InvalidRequest(f"{port} is in use at {host}.", option="port", hint=hint)
+    if error.errno == errno.EACCES:
+        return InvalidRequest(f"{port} is not for you to take.", option="port", hint="Choose one from 1024 on.")
+    return InvalidRequest(
+        f"{host} cannot be listened at ({error.strerror}).",
+        option="host",
+        hint="Give an address of this machine, such as 127.0.0.1 or 0.0.0.0.",
+    )
 
 
 @contextmanager

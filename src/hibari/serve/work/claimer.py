@@ -25,6 +25,7 @@ from hibari.store.queue import Job, Queue
 from hibari.store.wakes import Wakes
 
 _LOG = logging.getLogger(__name__)
+STARTS = 4  # of makers that are killed while they load, one after the other
 MODELS_KEPT_S = 30.0  # as long as the API keeps them
 
 
@@ -47,11 +48,14 @@ class Claimer:
         """
         try:
             with Store.open(ledger_url(self._settings)) as store, present(store, self._owner, self._holding):
+                allowed = ", ".join(sorted(self._here() if models is None else models))
+                _LOG.info("connected to %s, for jobs of %s; its maker gets ready", store.name, allowed)
                 wakes = Wakes(store)
                 try:
                     self._work_off(stop, models, on_ready, store, wakes)
                 finally:
                     wakes.close()
+                _LOG.info("the worker stops")
         finally:
             if self._bench is not None:
                 self._bench.close()
@@ -97,16 +101,24 @@ class Claimer:
         if self._bench is not None and self._is_ready:
             return None if stop.is_set() else self._bench
         self._bench = bench = self._bench or Workbench(self._settings)
-        started = time.monotonic()
+        started, kills = time.monotonic(), 0
         while not stop.is_set():
             match bench.hear(self._pace.idle_s):
                 case Ready():
                     self._is_ready = True
+                    _LOG.info("ready%s, and waits for jobs", f" on {bench.holding.device}" if bench.holding else "")
                     return bench
                 case NotReady(message=message):
                     raise HibariError(f"the maker cannot start: {message}")
-                case Died(returncode=code):
-                    raise HibariError(f"the maker ended with {code} while it started.", hint="The log above says why.")
+                case Died() as end:
+                    kills += 1
+                    if end.returncode >= 0 or kills == STARTS:
+                        raise HibariError(f"the maker {end.words} while it started.", hint=end.hint)
+                    _LOG.warning("the maker %s while it started; another is started", end.words)
+                    stop.wait(kills * self._pace.retry_s)
+                    bench.close()
+                    self._bench = bench = Workbench(self._settings)
+                    started = time.monotonic()
             if time.monotonic() - started > self._pace.load_s:
                 raise HibariError(f"the maker was not ready after {self._pace.load_s:g} seconds.")
         return None

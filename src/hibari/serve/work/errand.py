@@ -64,6 +64,15 @@ class Stuck:
 
 
 Outcome = Made | Failed | Waits | Stopped | NotReady | Died | Stuck
+_ENDS: dict[type[Outcome], str] = {
+    Made: "is made",
+    Failed: "has failed",
+    Waits: "waits for a reviewer",
+    Stopped: "was stopped",
+    NotReady: "cannot be made on this machine",
+    Died: "lost its maker, which died",
+    Stuck: "lost its maker, which was stuck",
+}
 
 
 @dataclass(kw_only=True)
@@ -106,6 +115,8 @@ class Errand:
             order = self._order()
             if order is None:
                 return True
+            began = time.monotonic()
+            _LOG.info("%s begins: %s, %g s", self.job.id, order.asked["size"] or "no size", order.asked["seconds"])
             bench.tell(order)
             try:
                 outcome = self._follow(bench)
@@ -115,7 +126,7 @@ class Errand:
             if is_gone:
                 bench.kill()  # before the job is another's, so that the memory is free by then
             self._settle(outcome, order)
-            _LOG.info("%s ended as %s", self.job.id, type(outcome).__name__)
+            _LOG.info("%s %s (%.1f s)", self.job.id, _ENDS[type(outcome)], time.monotonic() - began)
             if isinstance(outcome, NotReady):
                 raise WrongSecrets(outcome.message)
         return not is_gone
@@ -192,6 +203,8 @@ class Errand:
                 self._show(heard.name)
             if self.stop.is_set() and leaves_at is None:
                 leaves_at = now + self.pace.farewell_s
+                id, left = self.job.id, self.pace.farewell_s
+                _LOG.info("stopping: %s is finished within %g s, or goes back into the queue", id, left)
             is_time = self.pulse.is_lost() or (leaves_at is not None and now > leaves_at)
             if is_time and cancelled_at is None:
                 cancelled_at = now
@@ -227,8 +240,10 @@ class Errand:
             carrier.insist(lambda: queue.fail(job, outcome.code, outcome.message, reason=category, unmade=unmade))
         elif isinstance(outcome, Died) or not (isinstance(outcome, Stopped | NotReady) or self.stop.is_set()):
             carrier.insist(lambda: queue.crashed(job, "The process that made this video died, each time it was tried."))
+        elif self.pulse.is_lost():
+            _LOG.info("%s was deleted, or is another's by now", job.id)
         else:
-            carrier.give_back("is given back")
+            carrier.give_back("goes back into the queue")
 
 
 def _is_too_large(outcome: Outcome) -> bool:

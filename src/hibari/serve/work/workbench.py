@@ -25,6 +25,21 @@ class Died:
     returncode: int
     for_memory: bool
 
+    @property
+    def words(self) -> str:
+        """How it ended."""
+        if self.returncode >= 0:
+            return f"ended with {self.returncode}"
+        why = ", by the system, for the memory it took" if self.for_memory else ""
+        return f"was killed ({signal.Signals(-self.returncode).name}{why})"
+
+    @property
+    def hint(self) -> str:
+        """What a person can do about it."""
+        if self.returncode >= 0:
+            return "The log above says why."
+        return "The system does so where memory runs out: see its own log, and `hibari doctor`."
+
 
 class Workbench:
     """A maker process and the pipes to it. One thread at a time uses it."""

@@ -15,7 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from hibari.config import Settings
-from hibari.errors import HibariError
+from hibari.errors import HibariError, StoreError
 from hibari.serve.pipes import decode_settings
 from hibari.serve.work.private import private_folder
 from hibari.serve.work.workbench import Workbench
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hibari.serve.work.errand import Pace
 
 FOLDER = "work"
+READY, CANNOT = b"ready\n", b"cannot: "  # what a worker says to its supervisor, the latter before why
 _LOG = logging.getLogger(__name__)
 
 
@@ -67,9 +68,9 @@ def main() -> int:
     """The supervisor's worker: settings come in on standard input, whose end means that the supervisor is gone."""
     from hibari.serve.journal import write_childs_journal
 
-    write_childs_journal()
     stop = stop_on_signals()
     settings = decode_settings(sys.stdin.buffer.readline())
+    write_childs_journal(settings.service.log)
 
     def watch() -> None:
         # Not through the buffer: a thread that holds its lock when Python ends takes the process down with an abort.
@@ -79,9 +80,12 @@ def main() -> int:
 
     Thread(target=watch, daemon=True).start()
     try:
-        work(settings, stop=stop, on_ready=lambda: os.write(sys.stdout.fileno(), b"ready\n"))
-    except HibariError as error:
+        work(settings, stop=stop, on_ready=lambda: os.write(sys.stdout.fileno(), READY))
+    except StoreError as error:  # it may be there again later
         _LOG.error("%s", error)
+        return 1
+    except HibariError as error:
+        os.write(sys.stdout.fileno(), CANNOT + " ".join(str(error).split()).encode())
         return 1
     return 0
 
