@@ -137,7 +137,7 @@ class Fields:
 def checked_text(name: str, value: str, most: int = 32_000) -> str:
     """Text that every store can keep; raises ApiError."""
     if not value.strip():
-        raise invalid(name, "It is empty.")
+        raise invalid(name, f"{name} is empty.")
     if len(value) > most:
         raise invalid(name, f"{len(value)} characters, and at most {most} are allowed.", "string_above_max_length")
     if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
