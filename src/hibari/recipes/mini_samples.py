@@ -34,11 +34,12 @@ def sampler(
 
     def sample(model: WanDiT, step: int) -> None:
         # Not at the top: producing files needs packages that a bare training machine does not have.
+        from hibari.config import Settings
         from hibari.produce import Hibari
         from hibari.request import GenerationRequest
 
         save_dit(model, folder / "transformer", torch.bfloat16)
-        hibari = Hibari(model=str(folder), device=str(device), home=home)
+        hibari = Hibari(Settings.load(home=home, model=str(folder), device=str(device)))
         for number, prompt in enumerate(prompts):
             request = GenerationRequest(prompt=prompt, seconds=1.5, seed=0)
             hibari.generate(request, output=out / f"{step:06d}-{number}.mp4")
