@@ -26,7 +26,7 @@ UP = ["sh", "-c", 'ip link set lo up; exec "$0" "$@"']
 
 def test_without_ray_it_is_said_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)  # as it is where it was not installed
-    with pytest.raises(MissingDependency, match=r"hibari\[cluster\]"):
+    with pytest.raises(MissingDependency, match=r"\./weights '\.\[cluster\]'"):
         run_cluster(Settings(home=tmp_path), address="auto", workers=1, share=Share())
 
 
@@ -42,7 +42,7 @@ def test_what_cannot_be_asked_for(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_job_outlives_the_node_that_had_it(home: Path, tmp_path: Path) -> None:
     if importlib.util.find_spec("ray") is None:
-        pytest.skip("no Ray here: pip install 'hibari[cluster]'")
+        pytest.skip("no Ray here: pip install -c constraints.txt ./weights '.[cluster]'")
     settings = Settings(home=own_home(home, tmp_path / "home"), model="tiny")
     alone = [*ALONE, *UP] if os.geteuid() == 0 else []
     ran = subprocess.run(
