@@ -80,7 +80,7 @@ def test_the_doctor_looks_at_everything(run: Run) -> None:
     findings = {finding["what"]: finding for finding in json.loads(done.stdout)}
     machine = {"python", "torch", "speed", "memory", "disk", "home", "weights", "sprites", "codecs"}
     door = {"signing", "stamps", "keys", "ledger", "marks", "policy", "screens", "guard"}
-    assert set(findings) == machine | door
+    assert set(findings) == machine | door | {"service"}
     assert findings["codecs"]["verdict"] == "ok"
     assert "GFLOP/s" in findings["speed"]["found"]
 

@@ -11,6 +11,7 @@ from hibari.serve.api.sampling import NOT_ON
 Schema = dict[str, Any]
 
 TEXT: Schema = {"type": "string", "minLength": 1, "maxLength": 32_000}
+NAME: Schema = {"type": "string", "minLength": 1, "maxLength": 200}
 FILE: Schema = {"type": "string", "format": "binary"}
 FLAG: Schema = {"type": "boolean"}
 
@@ -38,7 +39,7 @@ def _or_null(schema: Schema) -> Schema:
 
 PROMPT: Schema = {
     "prompt": TEXT | {"examples": ["a panda bounces on a green meadow"]},
-    "model": {"type": "string", "minLength": 1, "maxLength": 200, "examples": ["sora-2"]},
+    "model": NAME | {"examples": ["sora-2"]},
     "user": {"type": "string"},
     "safety_identifier": {"type": "string"},
 }
@@ -95,7 +96,7 @@ EVENTS: Schema = {
 LIST_QUERY: Schema = {
     "limit": {"type": "integer", "minimum": 0, "maximum": 100},
     "order": {"type": "string", "enum": ["asc", "desc"]},
-    "after": {"type": "string"},
+    "after": {"type": "string", "maxLength": 200},
 }
 _NULL_TEXT: Schema = {"type": ["string", "null"]}
 _NULL_WHOLE: Schema = {"type": ["integer", "null"]}

@@ -20,7 +20,7 @@ from hibari.serve.api.images import generate_images
 from hibari.serve.api.metrics import read_metrics
 from hibari.serve.api.models import list_models, retrieve_model
 from hibari.serve.api.moderation import create_moderation
-from hibari.serve.api.openapi import CONSENTS, FILE, IDS, PROMPT, SAMPLING, SHAPE, SOURCE, TEXT, body
+from hibari.serve.api.openapi import CONSENTS, FILE, IDS, NAME, PROMPT, SAMPLING, SHAPE, SOURCE, TEXT, body
 from hibari.serve.api.provenance_checks import check_provenance
 from hibari.serve.api.reviews import (
     LONGEST_NOTE,
@@ -92,7 +92,7 @@ def _making() -> tuple[Operation, ...]:
 def _reading() -> tuple[Operation, ...]:
     variant = {"variant": {"type": "string", "enum": [*VARIANTS, PREVIEW_VARIANT]}}
     one = "/v1/videos/{video_id}"
-    kind, listed = "video", shapes.LIST_QUERY | {"user": TEXT}
+    kind, listed = "video", shapes.LIST_QUERY | {"user": NAME}
     return (
         _of("GET", "/v1/videos", list_videos, "video.list", kind=kind, query=listed, answer=_VIDEOS),
         _of("GET", one, retrieve_video, "video.read", kind=kind, answer=_VIDEO),
