@@ -26,15 +26,16 @@ def settings(home: Path, tmp_path: Path) -> Settings:
 
 
 @contextmanager
-def every_child_killed() -> Iterator[None]:
-    """Kill each child process of this one as soon as it is seen."""
+def every_maker_killed() -> Iterator[None]:
+    """Kill each maker of this process as soon as it is seen."""
     over = Event()
 
     def kill() -> None:
         while not over.wait(0.02):
             for task in Path("/proc/self/task").iterdir():
                 for child in (task / "children").read_text().split():
-                    os.kill(int(child), signal.SIGKILL)
+                    if b"hibari.serve.work.maker" in Path("/proc", child, "cmdline").read_bytes():
+                        os.kill(int(child), signal.SIGKILL)
 
     thread = Thread(target=kill)
     thread.start()
@@ -61,7 +62,7 @@ def test_one_that_is_killed_while_it_loads_is_started_anew(
 def test_one_that_is_killed_each_time_is_given_up(
     settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with every_child_killed(), pytest.raises(HibariError, match="SIGKILL") as caught:
+    with every_maker_killed(), pytest.raises(HibariError, match="SIGKILL") as caught:
         Claimer(settings, Workbench(settings), tmp_path, FAST).run(Event(), ["tiny"], None)
     assert "log above" not in str(caught.value)
     assert sum("another is started" in record.getMessage() for record in caplog.records) == STARTS - 1
