@@ -68,6 +68,12 @@ def test_a_room_imports_only_lower_floors(path: Path) -> None:
             assert (room, other) not in NEVER, f"{room} imports {other}"
 
 
+def test_the_api_and_its_workers_share_only_what_stands_beside_them() -> None:
+    for side, other in (("api", "work"), ("work", "api")):
+        for path in (SOURCE / "serve" / side).glob("*.py"):
+            assert f"hibari.serve.{other}" not in path.read_text(encoding="utf-8"), path
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_sizes(path: Path) -> None:
     text = path.read_text(encoding="utf-8")

@@ -9,6 +9,7 @@ from hibari.machine import Holding
 from hibari.store import tables
 from hibari.store.database import Clock, Store, database_clock
 
+TOLD_EVERY_S = 10.0  # how often a worker says so
 _FORGOTTEN = timedelta(days=1)  # what was killed says no farewell
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from hibari.config import Settings
 from hibari.produce.job import check
 from hibari.request import GenerationRequest
-from hibari.serve.api.cost import work
 from hibari.serve.asked import Asked
+from hibari.serve.effort import work
 from hibari.serve.work.fitting import TOO_LARGE, Fitting
 
 

@@ -1,8 +1,8 @@
-"""What a job costs, and how long one waits: work from its plan, seconds from what was seen. Nothing is promised.
+"""How long one waits: seconds from what was seen, for the work that jobs were estimated at. Nothing is promised.
 
-Work is counted in units of a million token passes; how many seconds a unit takes is fitted to the jobs that were done
-last, with a fixed part for each. A job that runs is judged by its own pace as well. Until there are any, nothing is
-known, and clients are told to ask every second.
+How many seconds a unit of work (`serve.effort`) takes is fitted to the jobs that were done last, with a fixed part for
+each. A job that runs is judged by its own pace as well. Until there are any, nothing is known, and clients are told to
+ask every second.
 """
 
 import logging
@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
-from typing import TYPE_CHECKING
 
 from anyio import to_thread
 from sqlalchemy import select
@@ -22,34 +21,12 @@ from hibari.store import Store, StoreError, tables
 from hibari.store.database import database_clock
 from hibari.store.queue_rows import Job
 
-if TYPE_CHECKING:
-    from hibari.catalog import Model
-    from hibari.produce.job import Plan
-
 LOG = logging.getLogger("hibari.serve")
 POLL_MS = (1_000, 10_000)
 POLLS = 8  # so often a client asks in the time that a job is expected to take
 _FRESH_S, _QUEUED = 2.0, 2000
 _SEEN, _LATELY = 12, timedelta(hours=1)  # jobs that say how fast it goes: the last ones, and none much older than them
 _TRUSTED = 0.2  # progress from which on a job's own pace says all: before, it is loading that takes the time
-_LONG_SEQUENCE = 8192  # tokens at which attention costs as much as all the rest
-_PIXELS = 1e8  # delivered pixels that cost as much to decode, mark and encode as one unit
-
-
-def work(model: "Model", plan: "Plan") -> float:
-    """The units of work in a plan: token passes of the transformer, with attention's square, and the pixels after."""
-    tokens = model.strides.grid(model.strides.latent(plan.render)).tokens
-    passes = plan.steps * (2 if plan.guidance > 1 else 1)
-    pixels = plan.delivered.width * plan.delivered.height * len(plan.picks)
-    return passes * tokens * (1 + tokens / _LONG_SEQUENCE) / 1e6 + pixels / _PIXELS
-
-
-def counted_seconds(plan: "Plan") -> float:
-    """What a plan counts as against the seconds of a day: the frames that are made, at the rate they are shown at.
-
-    Of an extension these are the new ones, of an edit or a remix the clip's, and a picture is one.
-    """
-    return len(plan.picks) / plan.fps
 
 
 @dataclass(frozen=True, kw_only=True)

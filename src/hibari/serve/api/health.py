@@ -10,11 +10,10 @@ from starlette.responses import JSONResponse, Response
 from hibari.errors import HibariError
 from hibari.serve.api.call import Call
 from hibari.serve.api.errors import LOG
-from hibari.serve.work.presence import EVERY_S
 from hibari.store import Store, workers
 from hibari.store.blobs import Blobs
 
-HERE = timedelta(seconds=3 * EVERY_S)  # a worker that was seen within that is there
+HERE = timedelta(seconds=3 * workers.TOLD_EVERY_S)  # a worker that was seen within that is there
 _READY_S = 1.0  # how long an answer is kept
 
 

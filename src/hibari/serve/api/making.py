@@ -17,12 +17,12 @@ from hibari.fetch import fetch
 from hibari.produce import job as production
 from hibari.request import CONSENT, MAX_REFERENCES, GenerationRequest
 from hibari.serve.api.call import Call
-from hibari.serve.api.cost import counted_seconds, work
 from hibari.serve.api.errors import invalid, missing
 from hibari.serve.api.sampling import Sampling, read_count, read_sampling
 from hibari.serve.api.uploads import PICTURES, Shelf, Upload, data_of
 from hibari.serve.api.wire import Fields, checked_text, seconds_text
 from hibari.serve.asked import Asked, CharacterUse, Source, Verb
+from hibari.serve.effort import counted_seconds, work
 from hibari.serve.journal import request_id
 from hibari.store.characters import CHARACTER_ID
 from hibari.store.queue_rows import Job, NewJob, new_video_id

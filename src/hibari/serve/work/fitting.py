@@ -11,8 +11,8 @@ from hibari.config import Settings
 from hibari.errors import HibariError
 from hibari.produce.job import check
 from hibari.request import GenerationRequest, Size
-from hibari.serve.api.cost import work
 from hibari.serve.asked import Asked
+from hibari.serve.effort import work
 
 TOO_LARGE = "There was not enough memory for this video."
 _PARTS = 16  # of its seconds, which are tried from the most to the least

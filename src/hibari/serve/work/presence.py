@@ -9,13 +9,12 @@ from hibari.errors import StoreError
 from hibari.machine import Holding
 from hibari.store import Store, workers
 
-EVERY_S = 10.0
 _LOG = logging.getLogger(__name__)
 
 
 @contextmanager
 def present(
-    store: Store, owner: str, holding: Callable[[], Holding | None], every_s: float = EVERY_S
+    store: Store, owner: str, holding: Callable[[], Holding | None], every_s: float = workers.TOLD_EVERY_S
 ) -> Iterator[None]:
     """Be among the workers while the block runs; `holding` is None while there is nothing to say yet."""
     over = Event()
