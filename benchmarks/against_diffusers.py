@@ -28,7 +28,8 @@ def make_ours(name: str, home: Path | None, dtype: str, seconds: float) -> Make:
 
     from hibari import catalog
     from hibari.config import Settings
-    from hibari.generate.generator import Generator, Prompt
+    from hibari.generate.backend import Prompt
+    from hibari.generate.generator import Generator
     from hibari.generate.plan import make_plan
     from hibari.request import GenerationRequest
 

@@ -21,7 +21,7 @@ import accounts
 import torch
 
 from hibari.evaluate.makers import load_generator
-from hibari.generate.generator import Prompt
+from hibari.generate.backend import Prompt
 from hibari.media.encode import write_video
 from hibari.media.fit import Frame, fit
 from hibari.produce import Hibari, Job, Record

@@ -13,7 +13,8 @@ import hibari_mini
 from conftest import CARD
 from hibari import catalog
 from hibari.evaluate.reconstruction import psnr
-from hibari.generate.generator import Generator, Prompt, draw_noise
+from hibari.generate.backend import Prompt
+from hibari.generate.generator import Generator, draw_noise
 from hibari.generate.plan import make_plan
 from hibari.request import GenerationRequest
 from tiny_pipeline import build_tiny_pipeline

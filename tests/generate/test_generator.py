@@ -13,8 +13,9 @@ from torch import Tensor
 
 from hibari import catalog
 from hibari.config import Settings
+from hibari.generate.backend import Prompt
 from hibari.generate.conditions import KnownFrames, References, State
-from hibari.generate.generator import Generator, Prompt, draw_noise
+from hibari.generate.generator import Generator, draw_noise
 from hibari.generate.plan import Plan, make_plan
 from hibari.request import GenerationRequest
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hibari.catalog import Card, Model
+from hibari.catalog import Card, Form, Model
 from hibari.errors import InvalidRequest
 from hibari.generate.plan import Plan, make_plan
 from hibari.generate.sources import ClipShape, SourcePlan
@@ -27,7 +27,7 @@ CARD = Card(
     guidance=4,
     max_prompt=100,
 )
-MODEL = Model(CARD, Path("tiny"), Strides(), 3.0, None, ())
+MODEL = Model(CARD, Path("tiny"), Form(pipeline="WanPipeline"), Strides(), 3.0, None, ())
 
 
 def plan(card: Card = CARD, **fields: Any) -> Plan:

@@ -7,6 +7,7 @@ A model is a diffusers folder. It is found as an installed weights distribution 
 from hibari.catalog.card import Card
 from hibari.catalog.find import check_names, find, names
 from hibari.catalog.folder import Model, open_folder
+from hibari.catalog.form import Form
 from hibari.catalog.world import World
 
-__all__ = ["Card", "Model", "World", "check_names", "find", "names", "open_folder"]
+__all__ = ["Card", "Form", "Model", "World", "check_names", "find", "names", "open_folder"]

@@ -10,6 +10,7 @@ from typing import Any
 
 from hibari.catalog import card as cards
 from hibari.catalog import world as worlds
+from hibari.catalog.form import Form, form_of
 from hibari.errors import BadWeights
 from hibari.media.files import file_sha256
 from hibari.shapes import Strides
@@ -35,6 +36,7 @@ class Model:
 
     card: cards.Card
     folder: Path
+    form: Form
     strides: Strides
     flow_shift: float
     world: worlds.World | None
@@ -84,6 +86,7 @@ def open_folder(folder: Path, name: str = "") -> Model:
     return Model(
         card=cards.Card.load(card_file) if card_file.is_file() else cards.published(name, strides.space),
         folder=folder,
+        form=form_of(index),
         strides=strides,
         flow_shift=_flow_shift(configs["scheduler"]),
         world=worlds.World.load(world_file) if world_file.is_file() else None,

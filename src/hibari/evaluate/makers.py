@@ -7,8 +7,8 @@ from hibari.config import Settings
 from hibari.evaluate.following import MakeClip
 from hibari.evaluate.frame_alarms import MakeFrames
 from hibari.evaluate.prompts import JUDGED, Prompt
+from hibari.generate.backend import Prompt as Text
 from hibari.generate.generator import Generator
-from hibari.generate.generator import Prompt as Text
 from hibari.generate.plan import make_plan
 from hibari.machine import pick_device, pick_dtype
 from hibari.media.fit import fit

@@ -16,6 +16,7 @@ from hibari.catalog import Model
 from hibari.flow.guidance import guide
 from hibari.flow.solver import SOLVERS, Velocity
 from hibari.flow.times import NUM_TIMESTEPS, schedule, shift_for, timestep_of
+from hibari.generate.backend import Prompt
 from hibari.generate.conditions import Condition, State, apply_all
 from hibari.generate.plan import Plan
 from hibari.model.dit import WanDiT
@@ -27,14 +28,6 @@ from hibari.model.weights import load_dit, load_vae
 from hibari.shapes import LatentShape, VideoShape
 
 DECODED_AT_ONCE = 2  # latent frames; more is a little faster and takes more memory
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """What to move towards and, where guidance is on, away from."""
-
-    text: str
-    negative: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     # Even numpy waits until there are pixels: a refusal should come at once.
     from torch import Tensor
 
-    from hibari.generate.generator import Generator
+    from hibari.generate.backend import Backend
     from hibari.media.fit import Frame
     from hibari.produce.door import Door
     from hibari.produce.passage import Allowance, HeldPlace, Passage
@@ -49,7 +49,7 @@ class Hibari:
             raise InvalidRequest("settings are given twice.", option=next(iter(given)))
         self.settings = settings or Settings.load(**given)
         self._door: Door | None = None
-        self._loaded: dict[Path, Generator] = {}  # the last used last
+        self._loaded: dict[Path, Backend] = {}  # the last used last
 
     @property
     def door(self) -> "Door":
@@ -161,7 +161,7 @@ class Hibari:
         )
         return _Production(job, passage, watch, orders).run(self._generator)
 
-    def _generator(self, model: catalog.Model) -> "Generator":
+    def _generator(self, model: catalog.Model) -> "Backend":
         """The model, loaded; the one that was not used for longest is let go first where there are enough."""
         generator = self._loaded.pop(model.folder, None)
         if generator is None:
@@ -198,7 +198,7 @@ class _Production:
     digest: Any = field(default_factory=hashlib.sha256)
     earlier: int = 0  # rendered frames by which what is new begins before the plan has it
 
-    def run(self, generator_of: Callable[[catalog.Model], "Generator"]) -> Record:
+    def run(self, generator_of: Callable[[catalog.Model], "Backend"]) -> Record:
         from hibari.provenance.ledger import Making
 
         job, plan, passage = self.job, self.job.plan, self.passage
@@ -229,8 +229,8 @@ class _Production:
             self._tell("sign", 1, 1)
             return passage.hand_over(record)
 
-    def _make_latent(self, generator: "Generator") -> "Tensor":
-        from hibari.generate.generator import Prompt
+    def _make_latent(self, generator: "Backend") -> "Tensor":
+        from hibari.generate.backend import Prompt
         from hibari.produce.known import known_of
 
         job, plan, passage = self.job, self.job.plan, self.passage
@@ -306,17 +306,17 @@ def deliver(passage: "Passage", frames: Iterator["Frame"], making: Callable[[], 
             return passage.release(unsigned, partial, made)
 
 
-def _load(model: catalog.Model, settings: Settings) -> "Generator":
+def _load(model: catalog.Model, settings: Settings) -> "Backend":
     """The one place where torch comes in for generating."""
     import torch
 
-    from hibari.generate.generator import Generator
+    from hibari.generate.backend import load_backend
     from hibari.machine import pick_device, pick_dtype
 
     if settings.threads:
         torch.set_num_threads(settings.threads)
     device = pick_device(settings.device)
-    return Generator.load(model, device, pick_dtype(settings.dtype, device))
+    return load_backend(model, device, pick_dtype(settings.dtype, device))
 
 
 def _give_memory_back() -> None:

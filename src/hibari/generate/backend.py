@@ -1,0 +1,76 @@
+"""What runs a model: one Protocol, and which of its two kinds a model's form asks for.
+
+Legend: C channels, T H W latent axes.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hibari.catalog import Model
+from hibari.errors import BadWeights
+from hibari.generate.conditions import Condition
+from hibari.generate.plan import Plan
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What to move towards and, where guidance is on, away from."""
+
+    text: str
+    negative: str = ""
+
+
+class Backend(Protocol):
+    """A loaded model on one device. Its methods change nothing in it."""
+
+    @property
+    def model(self) -> Model: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    @property
+    def dtype(self) -> torch.dtype: ...
+
+    @property
+    def num_threads(self) -> int:
+        """Processor threads that torch uses; they are part of what makes numbers repeat."""
+
+    def make_latent(
+        self,
+        plan: Plan,
+        prompt: Prompt,
+        conditions: Sequence[Condition] = (),
+        on_step: Callable[[int], None] | None = None,
+        noise_CTHW: Tensor | None = None,
+        on_estimate: Callable[[Tensor], None] | None = None,
+    ) -> Tensor:
+        """Walk from noise to a latent (C,T,H,W), float32.
+
+        `on_step(done)` is called after each of `plan.steps` steps, and `on_estimate(latent)` in each, with the clean
+        latent as it is predicted there; what they raise ends the walk. The noise is drawn from the plan's seed unless
+        given.
+        """
+
+    def encode_picture(self, frame: np.ndarray) -> Tensor:
+        """The latent (C,1,H,W) of one picture, uint8 (height, width, 3) at a render size."""
+
+    def encode_clip(self, frames: Iterator[np.ndarray]) -> Tensor:
+        """The latent (C,T,H,W) of 4n+1 frames, uint8 (height, width, 3) at a render size."""
+
+    def decode(self, latent_CTHW: Tensor) -> Iterator[np.ndarray]:
+        """The frames of a latent, one by one, uint8 (height, width, 3)."""
+
+
+def load_backend(model: Model, device: torch.device, dtype: torch.dtype) -> Backend:
+    """What runs this model, loaded; raises BadWeights."""
+    if model.form.backend == "native":
+        from hibari.generate.generator import Generator
+
+        return Generator.load(model, device, dtype)
+    raise BadWeights(f"{model.name}: Hibari does not run a {model.form.pipeline}.", option="model")
