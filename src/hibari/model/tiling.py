@@ -1,0 +1,142 @@
+"""Decoding and encoding by tiles of the frame, piece by piece in time: less memory, and the same result.
+
+Two parts of a Wan VAE look at more than a neighbourhood. The middle block attends over the whole frame, on the coarsest
+grid, where a frame is small: it is never tiled. A tile that it saw alone would get another brightness and colour, which
+is what shows as seams elsewhere. All else is convolutions and norms of single positions, so a tile that comes with as
+many neighbours as its convolutions reach (the halo), and is cropped after, is exact: nothing needs to be blended. The
+halo is small because only the finest two levels are tiled; nearly all memory is there.
+
+Legend: B batch, C channels, T H W time, rows, columns of whatever grid the layer is on.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import product
+from math import ceil
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hibari.model.vae import StreamState, VAEConfig, WanVAE, fold, unfold
+
+LEVELS = 2  # the finest levels of the pyramid, which are tiled
+
+
+class Span(NamedTuple):
+    """Cells `start` to `stop` along one axis, which need those from `low` to `high`."""
+
+    start: int
+    stop: int
+    low: int
+    high: int
+
+
+@dataclass
+class TiledState:
+    """What a VAE remembers between the pieces of one clip: of the coarse levels whole, of the fine ones by tile."""
+
+    whole: StreamState = field(default_factory=StreamState)
+    tiles: dict[tuple[Span, Span], StreamState] = field(default_factory=dict)
+
+    def of(self, tile: tuple[Span, Span]) -> StreamState:
+        """The state of one tile."""
+        return self.tiles.setdefault(tile, StreamState())
+
+
+def decode_tiles(vae: WanVAE, latent_BCTHW: Tensor, state: TiledState, tile: int) -> Tensor:
+    """The next latent frames of a clip as `WanVAE.decode_chunk` decodes them, by tiles of about `tile` pixels a side."""
+    decoder, whole, tiled = vae.decoder, state.whole, tiled_levels(vae.config)
+    latent_BCTHW = latent_BCTHW.contiguous(memory_format=torch.channels_last_3d)
+    x = decoder.mid_block(decoder.conv_in(vae.post_quant_conv(latent_BCTHW, whole), whole), whole)
+    for block in decoder.up_blocks[:-tiled]:
+        x = block(x, whole)
+    whole.started = True
+
+    cell = (vae.config.patch_size or 1) * 2 ** (tiled - 1)
+    halo = decoder_halo(vae.config)
+    video_BCTHW: Tensor | None = None
+    for rows, columns in _tiles(x, tile // cell, halo, multiple=1):
+        part, own = x[..., rows.low : rows.high, columns.low : columns.high], state.of((rows, columns))
+        part = part.contiguous(memory_format=torch.channels_last_3d)
+        for block in decoder.up_blocks[-tiled:]:
+            part = block(part, own)
+        part = unfold(decoder.conv_out(F.silu(decoder.norm_out(part)), own), vae.config.patch_size or 1)
+        own.started = True
+        if video_BCTHW is None:
+            video_BCTHW = part.new_empty(*part.shape[:3], x.shape[3] * cell, x.shape[4] * cell)
+        _lay(video_BCTHW, part, (rows, columns), cell)
+    assert video_BCTHW is not None
+    return video_BCTHW
+
+
+def encode_tiles(vae: WanVAE, video_BCTHW: Tensor, state: TiledState, tile: int) -> tuple[Tensor, Tensor]:
+    """Mean and log-variance of the next frames of a clip, as `WanVAE.encode_chunk` has them, by tiles."""
+    encoder, tiled, patch = vae.encoder, tiled_levels(vae.config), vae.config.patch_size or 1
+    cell = 2**tiled
+    count = tiled * (1 if vae.config.is_residual else vae.config.num_res_blocks + 1)
+    x_BCTHW = fold(video_BCTHW, patch)
+    coarse: Tensor | None = None
+    for rows, columns in _tiles(x_BCTHW, tile // patch, encoder_halo(vae.config), multiple=cell):
+        part, own = x_BCTHW[..., rows.low : rows.high, columns.low : columns.high], state.of((rows, columns))
+        part = encoder.conv_in(part.contiguous(memory_format=torch.channels_last_3d), own)
+        for block in encoder.down_blocks[:count]:
+            part = block(part, own)
+        own.started = True
+        if coarse is None:
+            coarse = part.new_empty(*part.shape[:3], x_BCTHW.shape[3] // cell, x_BCTHW.shape[4] // cell)
+        _lay(coarse, part, tuple(Span(*(side // cell for side in span)) for span in (rows, columns)), 1)
+    assert coarse is not None
+
+    whole = state.whole
+    x = coarse.contiguous(memory_format=torch.channels_last_3d)
+    for block in encoder.down_blocks[count:]:
+        x = block(x, whole)
+    x = encoder.conv_out(F.silu(encoder.norm_out(encoder.mid_block(x, whole))), whole)
+    whole.started = True
+    mean, logvar = vae.quant_conv(x, whole).chunk(2, dim=1)
+    return mean, logvar
+
+
+def tiled_levels(config: VAEConfig) -> int:
+    """How many of the finest levels are tiled; the coarsest never is."""
+    return min(LEVELS, len(config.dim_mult) - 1)
+
+
+def decoder_halo(config: VAEConfig) -> int:
+    """How far the tiled levels of the decoder see, in cells of the grid that they start from."""
+    reach = 1 + 2 * (config.num_res_blocks + 1)  # the last convolution, and those of the finest level
+    for _ in range(tiled_levels(config) - 1):
+        reach = ceil((reach + 1) / 2) + 2 * (config.num_res_blocks + 1)
+    return reach
+
+
+def encoder_halo(config: VAEConfig) -> int:
+    """How far the tiled levels of the encoder see, in cells of the finest grid; a multiple of what becomes one cell."""
+    reach, cell = 0, 2 ** tiled_levels(config)
+    for _ in range(tiled_levels(config)):
+        reach = 2 * reach + 1 + 2 * config.num_res_blocks
+    return ceil((reach + 1) / cell) * cell
+
+
+def spans(length: int, tile: int, halo: int, multiple: int = 1) -> list[Span]:
+    """An axis of `length` cells in nearly equal parts of at most `tile`, on multiples of `multiple`, with their halo."""
+    units = length // multiple
+    count = min(units, ceil(length / max(tile, multiple)))
+    edges = [units * index // count * multiple for index in range(count + 1)]
+    return [Span(a, b, max(0, a - halo), min(length, b + halo)) for a, b in zip(edges, edges[1:], strict=False)]
+
+
+def _tiles(x_BCTHW: Tensor, tile: int, halo: int, multiple: int) -> Iterator[tuple[Span, Span]]:
+    rows, columns = (spans(length, tile, halo, multiple) for length in x_BCTHW.shape[3:])
+    yield from product(rows, columns)
+
+
+def _lay(whole: Tensor, part: Tensor, tile: tuple[Span, ...], cell: int) -> None:
+    """Put the core of a tile, which comes with its halo, into its place; a cell has become `cell` positions."""
+    rows, columns = tile
+    inner = [slice((span.start - span.low) * cell, (span.stop - span.low) * cell) for span in tile]
+    whole[..., rows.start * cell : rows.stop * cell, columns.start * cell : columns.stop * cell] = part[
+        ..., inner[0], inner[1]
+    ]
