@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from diffusers import WanTransformer3DModel
+from diffusers import SkyReelsV2Transformer3DModel, WanTransformer3DModel
 from torch import Tensor
 
 from hibari.model.dit import DiTConfig, WanDiT
@@ -15,8 +15,15 @@ SIZES: dict[str, Any] = {
     "ffn_dim": 80,
     "num_layers": 2,
 }
+WAN: dict[str, Any] = {**SIZES, "patch_size": (1, 2, 2), "in_channels": 16, "out_channels": 16, "text_dim": 40}
+IMAGE: dict[str, Any] = {"in_channels": 36, "image_dim": 24, "added_kv_proj_dim": 56}
 FORMS: dict[str, dict[str, Any]] = {
-    "wan2.1": {**SIZES, "patch_size": (1, 2, 2), "in_channels": 16, "out_channels": 16, "text_dim": 40},
+    "wan2.1": WAN,
+    "image": WAN | IMAGE,
+    "two images": WAN | IMAGE | {"pos_embed_seq_len": 14},
+    "channels": WAN | {"in_channels": 36},
+    "skyreels": WAN | {"inject_sample_info": False},
+    "skyreels with rate": WAN | {"inject_sample_info": True},
     "mini": {**SIZES, "patch_size": (1, 1, 1), "in_channels": 48, "out_channels": 48, "text_dim": 384},
     "plain": {
         **SIZES,
@@ -29,10 +36,15 @@ FORMS: dict[str, dict[str, Any]] = {
 }
 
 
-def published_dit(form: str) -> WanTransformer3DModel:
+def class_of(form: str) -> type[WanTransformer3DModel] | type[SkyReelsV2Transformer3DModel]:
+    """diffusers' class of a form."""
+    return SkyReelsV2Transformer3DModel if "inject_sample_info" in FORMS[form] else WanTransformer3DModel
+
+
+def published_dit(form: str) -> Any:
     """diffusers' transformer with random weights, larger than it would start with, so that every part counts."""
     torch.manual_seed(5)
-    model = WanTransformer3DModel(**FORMS[form]).eval()
+    model = class_of(form)(**FORMS[form]).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(std=0.15).add_(0.02)

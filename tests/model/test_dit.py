@@ -1,6 +1,7 @@
 """The transformer against diffusers' on the same weights, and against itself in other arrangements. About 8 seconds."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -23,11 +24,27 @@ def inputs(form: str, dtype: torch.dtype = torch.float32) -> tuple[list[Tensor],
     return latents, [torch.randn(n, text_dim, generator=generator, dtype=dtype) for n in LENGTHS]
 
 
+def pictures_for(form: str, count: int, dtype: torch.dtype = torch.float32) -> Tensor | None:
+    """States of a picture, or of a pair one after the other, for each of `count` clips where the form sees them."""
+    if "image_dim" not in FORMS[form]:
+        return None
+    states, generator = FORMS[form].get("pos_embed_seq_len", 7), torch.Generator().manual_seed(8)
+    return torch.randn(count, states, FORMS[form]["image_dim"], generator=generator, dtype=dtype)
+
+
 @torch.no_grad()
-def velocities(model: WanDiT, latents: list[Tensor], levels: Tensor, texts: list[Tensor]) -> list[Tensor]:
+def velocities(
+    model: WanDiT,
+    latents: list[Tensor],
+    levels: Tensor,
+    texts: list[Tensor],
+    *,
+    pictures: Tensor | None = None,
+    fps: int | None = None,
+) -> list[Tensor]:
     """Packed, run, unpacked."""
     patches_LP, layout = pack(latents, model.config.patch_size)
-    out_LP = model(patches_LP, layout, levels, model.encode_text(texts))
+    out_LP = model(patches_LP, layout, levels, model.encode_text(texts, pictures), fps)
     return unpack(out_LP, layout, model.config.out_channels, model.config.patch_size)
 
 
@@ -36,11 +53,42 @@ def test_outputs_equal_those_of_diffusers(form: str, tmp_path: Path) -> None:
     theirs = published_dit(form)
     theirs.save_pretrained(tmp_path)
     latents, texts = inputs(form)
-    times = torch.tensor([700.0, 133.0])
+    times, pictures = torch.tensor([700.0, 133.0]), pictures_for(form, 2)
+    extra: dict[str, Any] = {} if pictures is None else {"encoder_hidden_states_image": pictures}
+    if form == "two images":  # diffusers takes pairs as neighbours in a batch
+        extra = {"encoder_hidden_states_image": pictures_for(form, 2).reshape(4, 7, -1)}  # type: ignore[union-attr]
+    if form == "skyreels with rate":
+        extra = {"fps": [1, 1]}
     with torch.no_grad():
-        want = theirs(torch.stack(latents), times, padded(texts), return_dict=False)[0]
-    got = torch.stack(velocities(load_dit(tmp_path), latents, times.repeat_interleave(3) / 1000, texts))
+        want = theirs(torch.stack(latents), times, padded(texts), return_dict=False, **extra)[0]
+    levels = times.repeat_interleave(3) / 1000
+    got = torch.stack(velocities(load_dit(tmp_path), latents, levels, texts, pictures=pictures, fps=24))
     assert distance(got, want) < 1e-4
+
+
+def test_levels_per_frame_and_the_slow_rate_equal_those_of_diffusers(tmp_path: Path) -> None:
+    """Diffusion forcing as SkyReels-V2 has it, without the block-causal mask."""
+    theirs = published_dit("skyreels with rate")
+    theirs.save_pretrained(tmp_path)
+    latents, texts = inputs("skyreels with rate")
+    times_BF = torch.tensor([[0.0, 412.0, 999.0], [30.0, 31.0, 500.0]])
+    extra: dict[str, Any] = {"fps": [0, 0], "enable_diffusion_forcing": True}
+    with torch.no_grad():
+        want = theirs(torch.stack(latents), times_BF, padded(texts), return_dict=False, **extra)[0]
+    got = torch.stack(velocities(load_dit(tmp_path), latents, times_BF.flatten() / 1000, texts, fps=16))
+    assert distance(got, want) < 1e-4
+
+
+def test_one_picture_stands_for_all_prompts() -> None:
+    model = our_dit("image", dtype=torch.float64)
+    latents, texts = inputs("image", torch.float64)
+    picture, levels = pictures_for("image", 1, torch.float64), torch.full((6,), 0.5, dtype=torch.float64)
+    assert picture is not None
+    each = picture.expand(2, -1, -1)
+    got, want = (velocities(model, latents, levels, texts, pictures=shown) for shown in (picture, each))
+    assert distance(torch.stack(got), torch.stack(want)) < 1e-12
+    other = velocities(model, latents, levels, texts, pictures=picture.flip(-1))
+    assert distance(torch.stack(other), torch.stack(want)) > 1e-3
 
 
 def test_times_per_token_equal_those_of_diffusers(tmp_path: Path) -> None:
@@ -68,18 +116,21 @@ def test_bf16_stays_near_diffusers_in_float32(tmp_path: Path) -> None:
     assert got.dtype == torch.float32 and psnr(got, want) > 35
 
 
+@pytest.mark.parametrize("form", ["wan2.1", "image", "two images", "skyreels with rate"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-4)])
-def test_a_pack_equals_its_clips_one_by_one(dtype: torch.dtype, tolerance: float) -> None:
-    model = our_dit("wan2.1", dtype=dtype)
+def test_a_pack_equals_its_clips_one_by_one(form: str, dtype: torch.dtype, tolerance: float) -> None:
+    model = our_dit(form, dtype=dtype)
     generator = torch.Generator().manual_seed(3)
     shapes = [(3, 4, 6), (3, 4, 6), (1, 4, 6), (1, 8, 2), (2, 2, 2), (3, 4, 6)]
-    latents = [torch.randn(16, *shape, generator=generator, dtype=dtype) for shape in shapes]
+    channels, pictures = FORMS[form]["in_channels"], pictures_for(form, len(shapes), dtype)
+    latents = [torch.randn(channels, *shape, generator=generator, dtype=dtype) for shape in shapes]
     texts = [torch.randn(n, 40, generator=generator, dtype=dtype) for n in (4, 0, 512, 3, 3, 7)]
     levels = torch.rand(sum(shape[0] for shape in shapes), generator=generator, dtype=dtype)
-    packed = velocities(model, latents, levels, texts)
+    packed = velocities(model, latents, levels, texts, pictures=pictures, fps=16)
     by_clip = levels.split([shape[0] for shape in shapes])
     for i, got in enumerate(packed):
-        alone = velocities(model, [latents[i]], by_clip[i], [texts[i]])[0]
+        own = None if pictures is None else pictures[i : i + 1]
+        alone = velocities(model, [latents[i]], by_clip[i], [texts[i]], pictures=own, fps=16)[0]
         assert distance(got, alone) < tolerance
 
 

@@ -1,37 +1,49 @@
-"""Keys and values of prompts, made once per prompt and used in every denoising step.
+"""Keys and values of prompts and of the pictures beside them, made once per prompt and used in every denoising step.
 
 Wan pads every prompt with zeros to `text_len` states and lets attention see the padding. All padded
 keys of a layer are equal, so one key with log(how many) added to its score gives the same result.
 
-Legend: B clips of a run, M rows of a table, S slots that a clip attends to, N heads, K head width.
+Legend: B clips of a run, M rows of a table, S slots that a clip attends to, N heads, K head width, I pictures.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, log
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 
+class LayerKeys(NamedTuple):
+    """What the cross-attention of one layer looks at: text (M,N,K), and pictures (I,S,N,K) where the form sees them."""
+
+    keys: Tensor
+    values: Tensor
+    image_keys: Tensor | None = None
+    image_values: Tensor | None = None
+
+
 @dataclass(frozen=True)
 class TextKeys:
-    """Tables (M,N,K) of keys and values for every layer, made by `WanDiT.encode_text`.
+    """Tables of keys and values for every layer, made by `WanDiT.encode_text`.
 
     Row 0 of each table stands for all the padding; the prompt of clip i is the `lengths[i]` rows from
-    `starts[i]` on.
+    `starts[i]` on, and its picture is `pictures[i]`.
     """
 
-    keys: tuple[Tensor, ...]
-    values: tuple[Tensor, ...]
+    layers: tuple[LayerKeys, ...]
     starts: tuple[int, ...]
     lengths: tuple[int, ...]
+    pictures: tuple[int, ...]
     text_len: int
 
     def select(self, prompts: Sequence[int]) -> "TextKeys":
         """The same tables for clips that use these prompts, in this order; a prompt may repeat."""
-        starts, lengths = tuple(self.starts[i] for i in prompts), tuple(self.lengths[i] for i in prompts)
-        return TextKeys(self.keys, self.values, starts, lengths, self.text_len)
+        starts, lengths, pictures = (
+            tuple(each[i] for i in prompts) for each in (self.starts, self.lengths, self.pictures)
+        )
+        return replace(self, starts=starts, lengths=lengths, pictures=pictures)
 
     def slots(self, first: int, count: int) -> tuple[Tensor, Tensor]:
         """Table rows (B,S) that `count` clips from `first` on attend to, and the bias (B,1,1,S) of each.
@@ -46,5 +58,5 @@ class TextKeys:
             padding, spare = self.text_len - length, num_slots - 1 - length
             rows.append([0, *range(start, start + length), *[0] * spare])
             bias.append([log(padding) if padding else -inf, *[0.0] * length, *[-inf] * spare])
-        device, dtype = self.keys[0].device, self.keys[0].dtype
+        device, dtype = self.layers[0].keys.device, self.layers[0].keys.dtype
         return torch.tensor(rows, device=device), torch.tensor(bias, device=device, dtype=dtype)[:, None, None]

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import AutoencoderKLWan, WanTransformer3DModel
+from diffusers import AutoencoderKLWan
 from safetensors.torch import load_file, save_file
 
 from hibari.errors import BadWeights, OutputError
 from hibari.model.dit import DiTConfig, WanDiT
 from hibari.model.weights import load_dit, load_vae, save_dit, save_vae
 from hibari.model.weights.keys import DIT_KEYS, published_key
-from tiny_dit import FORMS, our_dit, published_dit
+from tiny_dit import FORMS, class_of, our_dit, published_dit
 from tiny_pipeline import tiny_vae
 
 TENSORS = "diffusion_pytorch_model.safetensors"
@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
 def test_diffusers_opens_what_we_save_and_the_keys_are_the_same(form: str, tmp_path: Path) -> None:
     ours = our_dit(form)
     save_dit(ours, tmp_path)
-    theirs, notes = WanTransformer3DModel.from_pretrained(tmp_path, output_loading_info=True)
+    theirs, notes = class_of(form).from_pretrained(tmp_path, output_loading_info=True)
     assert not notes["missing_keys"] and not notes["unexpected_keys"] and not notes["mismatched_keys"]
     assert {published_key(key) for key in ours.state_dict()} == set(theirs.state_dict())
     again = load_dit(tmp_path)
@@ -42,11 +42,28 @@ def test_diffusers_opens_what_we_save_and_the_keys_are_the_same(form: str, tmp_p
 def test_the_table_names_each_module_once_and_no_other() -> None:
     starred = {
         "blocks.*." + key[len("blocks.0.") :] if key.startswith("blocks.0.") else key
-        for key in our_dit("mini").state_dict()
+        for form in FORMS
+        for key in our_dit(form).state_dict()
         if not key.startswith("blocks.1.")
     }
     assert {key if key in DIT_KEYS else key.rsplit(".", 1)[0] for key in starred} == set(DIT_KEYS)
     assert len(set(DIT_KEYS.values())) == len(DIT_KEYS)
+
+
+def test_the_first_image_folders_hold_a_norm_that_nobody_uses(tmp_path: Path) -> None:
+    save_dit(our_dit("image"), tmp_path)
+    unused = "blocks.1.attn2.norm_added_q.weight"
+    change_tensors(lambda t: t.update({unused: torch.ones(56)}))(tmp_path)
+    load_dit(tmp_path)
+    change_tensors(lambda t: t.update({unused: torch.ones(57)}))(tmp_path)
+    with pytest.raises(BadWeights, match=r"norm_added_q.weight has shape \(57,\), not \(56,\)"):
+        load_dit(tmp_path)
+
+
+def test_an_older_folder_lacks_what_came_later(tmp_path: Path) -> None:
+    save_dit(our_dit("wan2.1"), tmp_path)
+    change_config(image_dim="gone", added_kv_proj_dim="gone", pos_embed_seq_len="gone")(tmp_path)
+    assert load_dit(tmp_path).config.image_dim is None
 
 
 def test_a_sharded_folder_loads(tmp_path: Path) -> None:
@@ -145,7 +162,14 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     "config not JSON": (lambda f: (f / "config.json").write_text("{"), r"config.json: not JSON"),
     "config a list": (lambda f: (f / "config.json").write_text("[]"), r"config.json: not a JSON object"),
     "other architecture": (change_config(_class_name="FluxModel"), r"holds a FluxModel, not a WanTransformer3DModel"),
-    "image form": (change_config(image_dim=1280), r"image_dim is 1280"),
+    "half an image form": (change_config(image_dim=1280), r"added_kv_proj_dim is None, image_dim 1280"),
+    "no image weights": (change_config(image_dim=24, added_kv_proj_dim=56), r"no tensor blocks.0.attn2.add_k_proj"),
+    "positions without images": (change_config(pos_embed_seq_len=514), r"pos_embed_seq_len is 514"),
+    "a rate in a Wan": (change_config(inject_sample_info=True), r"unknown key inject_sample_info"),
+    "weights of a rate lacking": (
+        change_config(_class_name="SkyReelsV2Transformer3DModel", inject_sample_info=True),
+        r"no tensor fps_embedding.weight",
+    ),
     "unknown key": (change_config(banana=1), r"unknown key banana"),
     "lacking key": (change_config(ffn_dim="gone"), r"no ffn_dim"),
     "text for a number": (change_config(num_layers="two"), r"num_layers is 'two'"),

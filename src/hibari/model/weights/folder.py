@@ -4,11 +4,11 @@ Every error is a BadWeights of one line that names the file and, where there is 
 """
 
 import json
-import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType, UnionType
 from typing import Any, TypeVar
 
 from safetensors import SafetensorError, safe_open
@@ -28,28 +28,27 @@ LARGEST_COUNT = 512
 Config = TypeVar("Config")
 
 
-def read_config(
-    folder: Path, class_name: str, form: type[Config], *, unused: frozenset[str], may_lack: frozenset[str]
-) -> Config:
+def read_class(folder: Path, allowed: Collection[str]) -> str:
+    """The class that a folder's config.json names, one of those allowed."""
+    found = _read_json(folder / CONFIG).get("_class_name")
+    if not isinstance(found, str) or found not in allowed:
+        raise BadWeights(f"{folder / CONFIG}: holds a {found}, not a {' or '.join(allowed)}.")
+    return found
+
+
+def read_config(folder: Path, form: type[Config], *, lacks: frozenset[str], may_lack: frozenset[str]) -> Config:
     """The config.json of a folder as a `form`, a frozen dataclass with the published field names.
 
-    `unused` are published keys of parts that `form` does not have: they must be null. `may_lack` are
-    fields that the file need not have; their defaults then hold. A key with a leading underscore is a
-    note of whoever wrote the file.
+    The file must not have the fields that it `lacks`, and need not have those that it `may_lack`; their defaults then
+    hold. A key with a leading underscore is a note of whoever wrote the file.
     """
     path = folder / CONFIG
-    raw = _read_json(path)
-    found = raw.get("_class_name")
-    if found != class_name:
-        raise BadWeights(f"{path}: holds a {found}, not a {class_name}.")
     hints = typing.get_type_hints(form)
     values: dict[str, Any] = {}
-    for key, value in raw.items():
-        if key in hints:
+    for key, value in _read_json(path).items():
+        if key in hints and key not in lacks:
             values[key] = _convert(value, hints[key], f"{path}: {key}")
-        elif key in unused and value is not None:
-            raise BadWeights(f"{path}: {key} is {value!r}: this form of the model is not supported.")
-        elif key not in unused and not key.startswith("_"):
+        elif not key.startswith("_"):
             raise BadWeights(f"{path}: unknown key {key}.")
     for key in hints:
         if key not in values and key not in may_lack:
@@ -57,9 +56,15 @@ def read_config(
     return form(**values)
 
 
-def read_tensors(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
-    """The tensors of a folder, which must be exactly `shapes`. They may still lie in the mapped file: copy them."""
+def read_tensors(
+    folder: Path, shapes: Mapping[str, tuple[int, ...]], unread: Mapping[str, tuple[int, ...]] = MappingProxyType({})
+) -> dict[str, Tensor]:
+    """The tensors of a folder, which must be exactly `shapes`. They may still lie in the mapped file: copy them.
+
+    Those named in `unread` may be there as well, and are left where they are.
+    """
     found: dict[str, Tensor] = {}
+    known = {**unread, **shapes}
     for path, listed in _tensor_files(folder).items():
         try:
             with safe_open(path, framework="pt") as file:
@@ -67,7 +72,9 @@ def read_tensors(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[st
                 for key in sorted(keys ^ (keys if listed is None else listed)):
                     raise BadWeights(f"{path}: {key} does not stand in both the index and the file.")
                 for key in sorted(keys):
-                    _check(path, key, tuple(file.get_slice(key).get_shape()), shapes)
+                    _check(path, key, tuple(file.get_slice(key).get_shape()), known)
+                    if key in unread:
+                        continue
                     found[key] = file.get_tensor(key)
                     if not found[key].is_floating_point():
                         raise BadWeights(f"{path}: {key} is {found[key].dtype}, not a floating-point tensor.")
@@ -143,7 +150,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _convert(value: object, hint: Any, where: str) -> Any:
     """A JSON value as the type that a config field is annotated with."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (types.UnionType, typing.Union):
+    if origin in (UnionType, typing.Union):
         return None if value is None else _convert(value, arguments[0], where)
     if origin is tuple:
         open_ended = arguments[-1] is Ellipsis

@@ -1,7 +1,8 @@
 """The key table of the transformer: our module names to those of diffusers' WanTransformer3DModel.
 
-"*" stands for the number of a block. What follows a module's name in a key (".weight") is the same on
-both sides. The VAE needs no table: its module names are the published ones.
+The last lines are of forms that see pictures or are told the frame rate (SkyReelsV2Transformer3DModel). "*" stands for
+the number of a block. What follows a module's name in a key (".weight") is the same on both sides. The VAE needs no
+table: its module names are the published ones.
 """
 
 import re
@@ -34,6 +35,17 @@ DIT_KEYS: Mapping[str, str] = MappingProxyType(
         "blocks.*.ffn_out": "blocks.*.ffn.net.2",
         "proj_out": "proj_out",
         "modulation": "scale_shift_table",
+        "image_embedder.positions": "condition_embedder.image_embedder.pos_embed",
+        "image_embedder.norm_in": "condition_embedder.image_embedder.norm1",
+        "image_embedder.embedder.linear_1": "condition_embedder.image_embedder.ff.net.0.proj",
+        "image_embedder.embedder.linear_2": "condition_embedder.image_embedder.ff.net.2",
+        "image_embedder.norm_out": "condition_embedder.image_embedder.norm2",
+        "blocks.*.cross_attention.image_to_k": "blocks.*.attn2.add_k_proj",
+        "blocks.*.cross_attention.image_to_v": "blocks.*.attn2.add_v_proj",
+        "blocks.*.cross_attention.image_norm_k": "blocks.*.attn2.norm_added_k",
+        "fps_embedding": "fps_embedding.weight",
+        "fps_projection.linear_1": "fps_projection.net.0.proj",
+        "fps_projection.linear_2": "fps_projection.net.2",
     }
 )
 

@@ -6,7 +6,7 @@ import torch
 
 from hibari.errors import BadWeights
 from hibari.model.vae import VAEConfig, WanVAE
-from hibari.model.weights.folder import CONFIG, published_config, read_config, read_tensors, write_folder
+from hibari.model.weights.folder import CONFIG, published_config, read_class, read_config, read_tensors, write_folder
 
 CLASS = "AutoencoderKLWan"
 # Older files of the Wan 2.1 form lack the fields that came with Wan 2.2; our defaults are those of the 2.1 form.
@@ -34,7 +34,8 @@ def save_vae(model: WanVAE, folder: Path, dtype: torch.dtype | None = None) -> N
 
 
 def _read_config(folder: Path) -> VAEConfig:
-    config = read_config(folder, CLASS, VAEConfig, unused=frozenset(), may_lack=MAY_LACK)
+    read_class(folder, (CLASS,))
+    config = read_config(folder, VAEConfig, lacks=frozenset(), may_lack=MAY_LACK)
     where = folder / CONFIG
     if not len(config.latents_mean) == len(config.latents_std) == config.z_dim:
         raise BadWeights(f"{where}: latents_mean and latents_std must have {config.z_dim} numbers each.")
