@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "hibari"
 FLOORS: list[set[str]] = [
     {"errors"},
     {"shapes"},  # the ground floor has a cellar: shapes say what is wrong in the words of errors
-    {"config", "request", "clip", "media", "fetch", "flow", "machine", "wan_keys"},
+    {"config", "request", "clip", "media", "fetch", "flow", "machine", "wan_keys", "wan_layout"},
     {"model", "worlds", "data", "catalog", "safety", "store"},
     {"access", "provenance", "train", "generate"},
     {"produce"},
@@ -25,7 +25,7 @@ NEVER = {("cli", "generate"), ("serve", "generate")}  # they go through produce
 DOORS = {"__init__", "__main__"}  # the package's own two, which point at what others hold
 TORCH_FREE = [
     "shapes", "errors", "config", "request", "clip", "catalog", "media", "machine", "store", "safety", "produce", "cli",
-    "fetch", "access", "serve", "wan_keys",
+    "fetch", "access", "serve", "wan_keys", "wan_layout",
 ]  # fmt: skip
 MAX_FILE_LINES, MAX_FUNCTION_LINES, MAX_PARAMETERS, MAX_FIELDS = 500, 80, 8, 20
 FILES = sorted(SOURCE.rglob("*.py"))

@@ -23,13 +23,14 @@ Rename = Callable[[str], str | None]
 """Original key to published key; None for one that is left out on purpose, KeyError for one that nobody knows."""
 
 _DIT = MappingProxyType({original: published for published, original in ORIGINAL_NAMES.items()})
-_RESIDUAL = MappingProxyType(
+_INSIDE = MappingProxyType(
     {
         "residual.0": "norm1",
         "residual.2": "conv1",
         "residual.3": "norm2",
         "residual.6": "conv2",
         "shortcut": "conv_shortcut",
+        **{name: name for name in ("norm", "to_qkv", "proj", "resample.1", "time_conv")},
     }
 )
 _VAE_STEM = MappingProxyType(
@@ -82,19 +83,21 @@ def vae_key(key: str) -> str:
     if match := re.fullmatch(r"middle\.([012])\.(.+)", rest):
         number, inside = match.groups()
         place = "attentions.0" if number == "1" else f"resnets.{int(number) // 2}"
-        return f"{side}.mid_block.{place}.{_residual(inside)}"
+        return f"{side}.mid_block.{place}.{_inside(inside)}"
     if match := re.fullmatch(r"(?:down|up)samples\.(\d+)\.(?:down|up)samples\.(\d+)\.(.+)", rest):  # Wan 2.2
         block, number, inside = match.groups()
         down = side == "encoder"
         resample = "downsampler" if down else "upsampler"
         place = f"resnets.{number}" if _is_residual(inside) else resample
-        return f"{side}.{'down' if down else 'up'}_blocks.{block}.{place}.{_residual(inside)}"
+        return f"{side}.{'down' if down else 'up'}_blocks.{block}.{place}.{_inside(inside)}"
     if match := re.fullmatch(r"downsamples\.(\d+)\.(.+)", rest):
-        return f"{side}.down_blocks.{match[1]}.{_residual(match[2])}"
-    if match := re.fullmatch(r"upsamples\.(\d+)\.(.+)", rest):  # Wan 2.1 lays 3 residual blocks and a resampling in a row
+        return f"{side}.down_blocks.{match[1]}.{_inside(match[2])}"
+    if match := re.fullmatch(
+        r"upsamples\.(\d+)\.(.+)", rest
+    ):  # Wan 2.1 lays 3 residual blocks and a resampling in a row
         block, number = divmod(int(match[1]), 4)
         place = f"resnets.{number}" if _is_residual(match[2]) else "upsamplers.0"
-        return f"{side}.up_blocks.{block}.{place}.{_residual(match[2])}"
+        return f"{side}.up_blocks.{block}.{place}.{_inside(match[2])}"
     return _starred(key, _VAE_STEM)
 
 
@@ -173,7 +176,7 @@ def _is_residual(inside: str) -> bool:
     return inside.startswith(("residual.", "shortcut."))
 
 
-def _residual(inside: str) -> str:
+def _inside(inside: str) -> str:
     """The name inside a block: what a residual block has by numbers has names in the published form."""
     name, leaf = inside.rsplit(".", 1) if "." in inside else (inside, "")
-    return f"{_RESIDUAL[name]}.{leaf}" if _is_residual(inside) else inside
+    return f"{_INSIDE[name]}.{leaf}"
