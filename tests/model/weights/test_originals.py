@@ -1,5 +1,7 @@
-"""The key tables of original checkpoints, at full size by shapes, held to diffusers and transformers. About 8 seconds."""
+"""The key tables of original checkpoints, by shapes at full size, held to diffusers and transformers; and tiny ones
+read as the parts they are. About 10 seconds."""
 
+import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +11,13 @@ import pytest
 import torch
 from diffusers import AutoencoderKLWan, SkyReelsV2Transformer3DModel, WanTransformer3DModel
 from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffusers, convert_wan_vae_to_diffusers
+from safetensors.torch import save_file
 from transformers import CLIPVisionConfig, CLIPVisionModel, UMT5Config, UMT5EncoderModel
 
 from hibari.errors import BadWeights
+from hibari.model.weights import load_dit, load_vae
+from hibari.model.weights.dit import KERNEL
+from hibari.model.weights.keys import published_key
 from hibari.model.weights.originals import dit_key, image_key, read_pickle, split_image, text_key, vae_key
 from hibari.wan_layout import VAES, dit_values
 from original_parts import Shapes, dit_shapes, image_shapes, text_shapes, vae21_shapes, vae22_shapes, write_config
@@ -119,6 +125,79 @@ def test_a_key_that_nobody_knows(rename: Callable[[str], str | None]) -> None:
     for key in ("blocks.0.colour.weight", "decoder.upsamples.0.colour.weight", "visual.transformer.0.x", "colour"):
         with pytest.raises(KeyError):
             rename(key)
+
+
+TINY = {"_class_name": "WanModel", "eps": 1e-06, "freq_dim": 64, "text_len": 512, "dim": 96, "ffn_dim": 128} | {
+    "num_heads": 2, "num_layers": 2
+}  # fmt: skip
+
+
+def drawn(shapes: Shapes) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(7)
+    return {key: torch.randn(shape, generator=generator) for key, shape in shapes.items()}
+
+
+@pytest.mark.parametrize(
+    ("place", "kind", "file"),
+    [
+        ("wan", TEXT, "diffusion_pytorch_model.safetensors"),
+        ("wan", IMAGE | {"model_type": "flf2v"}, "diffusion_pytorch_model.safetensors"),
+        ("low_noise_model", IMAGE, "diffusion_pytorch_model.safetensors"),
+        ("skyreels", TEXT | {"inject_sample_info": True}, "model.safetensors"),
+    ],
+)
+def test_an_original_transformer_is_the_one_that_diffusers_converts(
+    place: str, kind: dict[str, Any], file: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / place
+    write_config(folder, TINY | kind)
+    tensors = drawn(dit_shapes(TINY | kind, two_experts=place == "low_noise_model"))
+    save_file(tensors, folder / file)
+    ours = load_dit(folder).state_dict()
+    assert len(ours) == len(tensors)
+    by_name = {dit_key(key): tensor for key, tensor in tensors.items()}
+    for key, tensor in ours.items():
+        assert torch.equal(tensor, by_name[published_key(key)].permute(0, 2, 3, 4, 1).flatten(1) if key == KERNEL
+                           else by_name[published_key(key)]), key  # fmt: skip
+
+
+def test_an_original_transformer_in_shards_and_one_that_is_wrong(tmp_path: Path) -> None:
+    write_config(tmp_path, TINY | TEXT)
+    tensors = drawn(dit_shapes(TINY | TEXT))
+    names = [f"diffusion_pytorch_model-0000{i}-of-00002.safetensors" for i in (1, 2)]
+    halves = [dict(list(tensors.items())[i::2]) for i in (0, 1)]
+    for name, half in zip(names, halves, strict=True):
+        save_file(half, tmp_path / name)
+    index = tmp_path / "diffusion_pytorch_model.safetensors.index.json"
+    weight_map = {key: name for name, half in zip(names, halves, strict=True) for key in half}
+    index.write_text(json.dumps({"weight_map": weight_map}))
+    assert len(load_dit(tmp_path).state_dict()) == len(tensors)
+    (tmp_path / names[1]).rename(tmp_path / "gone")
+    with pytest.raises(BadWeights, match="00002-of-00002"):
+        load_dit(tmp_path)
+    index.unlink()
+    save_file(tensors | {"blocks.0.colour.weight": torch.ones(1)}, tmp_path / "diffusion_pytorch_model.safetensors")
+    with pytest.raises(BadWeights, match=r"unexpected tensor blocks\.0\.colour\.weight"):
+        load_dit(tmp_path)
+    save_file(dict(list(tensors.items())[1:]), tmp_path / "diffusion_pytorch_model.safetensors")
+    with pytest.raises(BadWeights, match=r"no tensor patch_embedding\.weight"):
+        load_dit(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes"), [("Wan2.1_VAE.pth", vae21_shapes(8)), ("Wan2.2_VAE.pth", vae22_shapes(8, 8))]
+)
+def test_an_original_vae_decodes_as_diffusers_does(name: str, shapes: Shapes, tmp_path: Path) -> None:
+    tensors = {key: 0.05 * tensor for key, tensor in drawn(shapes).items()}
+    torch.save(tensors, tmp_path / name)
+    ours = load_vae(tmp_path / name)
+    values = {key: value for key, value in VAES[name].items() if key != "_class_name"}
+    narrow = {"base_dim": 8} | ({"decoder_base_dim": 8} if "decoder_base_dim" in values else {})
+    theirs = AutoencoderKLWan(**values | narrow)
+    theirs.load_state_dict({vae_key(key): tensor for key, tensor in tensors.items()}, strict=True)
+    latent = torch.randn(1, values["z_dim"], 2, 4, 4, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        assert torch.allclose(ours.decode(latent), theirs.decode(latent).sample, atol=1e-4)
 
 
 class Shell:

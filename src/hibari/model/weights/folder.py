@@ -1,11 +1,12 @@
 """A published model folder: its config.json and safetensors files, read strictly and written whole.
 
+A part of an original checkpoint stands for a folder too: it is read in the words of the published form.
 Every error is a BadWeights of one line that names the file and, where there is one, the key.
 """
 
 import json
 import typing
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType, UnionType
@@ -16,10 +17,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from hibari.errors import BadWeights, OutputError
+from hibari.model.weights.originals import dit_key, read_pickle, vae_key, vae_values
+from hibari.wan_layout import CLASS as ORIGINAL
+from hibari.wan_layout import dit_values
 
 CONFIG = "config.json"
 TENSORS = "diffusion_pytorch_model.safetensors"
-INDEX = f"{TENSORS}.index.json"
+NAMES = (TENSORS, "model.safetensors")  # SkyReels-V2's 540p checkpoints have the second
 
 # No published model comes near these; a damaged config must not make us build a million layers.
 LARGEST_NUMBER = 1 << 16
@@ -30,7 +34,7 @@ Config = TypeVar("Config")
 
 def read_class(folder: Path, allowed: Collection[str]) -> str:
     """The class that a folder's config.json names, one of those allowed."""
-    found = _read_json(folder / CONFIG).get("_class_name")
+    found = _published_values(folder).get("_class_name")
     if not isinstance(found, str) or found not in allowed:
         raise BadWeights(f"{folder / CONFIG}: holds a {found}, not a {' or '.join(allowed)}.")
     return found
@@ -45,7 +49,7 @@ def read_config(folder: Path, form: type[Config], *, lacks: frozenset[str], may_
     path = folder / CONFIG
     hints = typing.get_type_hints(form)
     values: dict[str, Any] = {}
-    for key, value in _read_json(path).items():
+    for key, value in _published_values(folder).items():
         if key in hints and key not in lacks:
             values[key] = _convert(value, hints[key], f"{path}: {key}")
         elif not key.startswith("_"):
@@ -65,24 +69,47 @@ def read_tensors(
     """
     found: dict[str, Tensor] = {}
     known = {**unread, **shapes}
-    for path, listed in _tensor_files(folder).items():
-        try:
-            with safe_open(path, framework="pt") as file:
-                keys = set(file.keys())
-                for key in sorted(keys ^ (keys if listed is None else listed)):
-                    raise BadWeights(f"{path}: {key} does not stand in both the index and the file.")
-                for key in sorted(keys):
-                    _check(path, key, tuple(file.get_slice(key).get_shape()), known)
-                    if key in unread:
-                        continue
-                    found[key] = file.get_tensor(key)
-                    if not found[key].is_floating_point():
-                        raise BadWeights(f"{path}: {key} is {found[key].dtype}, not a floating-point tensor.")
-        except (SafetensorError, OSError) as error:
-            raise BadWeights(f"{path}: not a whole safetensors file ({error}).") from error
+    if folder.is_file():
+        found = read_pickle(folder, vae_key)
+        for key, tensor in found.items():
+            _check(folder, key, tuple(tensor.shape), shapes)
+    else:
+        original = _read_json(folder / CONFIG).get("_class_name") == ORIGINAL
+        for path, listed in _tensor_files(folder).items():
+            found |= {key: tensor for key, tensor in _read_file(path, listed, known, original) if key not in unread}
+    for key, tensor in found.items():
+        if not tensor.is_floating_point():
+            raise BadWeights(f"{folder}: {key} is {tensor.dtype}, not a floating-point tensor.")
     for key in sorted(shapes.keys() - found.keys()):
         raise BadWeights(f"{folder}: no tensor {key}.")
     return found
+
+
+def _read_file(
+    path: Path, listed: set[str] | None, known: Mapping[str, tuple[int, ...]], original: bool
+) -> Iterator[tuple[str, Tensor]]:
+    """The tensors of one safetensors file under their published keys, each checked before it is read."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            keys = set(file.keys())
+            for key in sorted(keys ^ (keys if listed is None else listed)):
+                raise BadWeights(f"{path}: {key} does not stand in both the index and the file.")
+            for key in sorted(keys):
+                published = dit_key(key) if original else key
+                _check(path, published, tuple(file.get_slice(key).get_shape()), known)
+                yield published, file.get_tensor(key)
+    except KeyError as error:
+        raise BadWeights(f"{path}: unexpected tensor {error.args[0]}.") from error
+    except (SafetensorError, OSError) as error:
+        raise BadWeights(f"{path}: not a whole safetensors file ({error}).") from error
+
+
+def _published_values(place: Path) -> dict[str, Any]:
+    """The published config of a part: a folder's config.json, or what an original checkpoint's part is in its words."""
+    if place.is_file():
+        return vae_values(place)
+    raw = _read_json(place / CONFIG)
+    return dit_values(place) if raw.get("_class_name") == ORIGINAL else raw
 
 
 def write_folder(folder: Path, class_name: str, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
@@ -116,19 +143,21 @@ def _check(path: Path, key: str, shape: tuple[int, ...], shapes: Mapping[str, tu
 
 def _tensor_files(folder: Path) -> dict[Path, set[str] | None]:
     """The safetensors files of a folder and the keys that an index promises in each (None: no index)."""
-    if (folder / TENSORS).is_file():
-        return {folder / TENSORS: None}
-    if not (folder / INDEX).is_file():
+    for name in NAMES:
+        if (folder / name).is_file():
+            return {folder / name: None}
+    index = next((path for name in NAMES if (path := folder / f"{name}.index.json").is_file()), None)
+    if index is None:
         if any(folder.glob("*.bin")) or any(folder.glob("*.pt*")):
             raise BadWeights(f"{folder}: only pickled weights, which can run code; safetensors are needed.")
         raise BadWeights(f"{folder / TENSORS}: no such file.")
-    weight_map = _read_json(folder / INDEX).get("weight_map")
+    weight_map = _read_json(index).get("weight_map")
     if not isinstance(weight_map, dict):
-        raise BadWeights(f"{folder / INDEX}: no weight_map.")
+        raise BadWeights(f"{index}: no weight_map.")
     files: dict[Path, set[str] | None] = {}
     for key, name in weight_map.items():
         if not isinstance(name, str) or Path(name).name != name or not name.endswith(".safetensors"):
-            raise BadWeights(f"{folder / INDEX}: {key} is in {name!r}, which is not a safetensors file of this folder.")
+            raise BadWeights(f"{index}: {key} is in {name!r}, which is not a safetensors file of this folder.")
         keys = files.setdefault(folder / name, set())
         assert keys is not None
         keys.add(key)

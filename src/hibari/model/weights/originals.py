@@ -12,12 +12,14 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from hibari.errors import BadWeights
 from hibari.wan_keys import ORIGINAL_NAMES
+from hibari.wan_layout import VAES
 
 Rename = Callable[[str], str | None]
 """Original key to published key; None for one that is left out on purpose, KeyError for one that nobody knows."""
@@ -126,6 +128,20 @@ def split_image(key: str, tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
         yield key, tensor[0]
     else:
         yield key, tensor
+
+
+def vae_values(path: Path) -> dict[str, Any]:
+    """The published config of an original VAE: its form by the name, its width by its tensors. Raises BadWeights."""
+    if path.name not in VAES:
+        raise BadWeights(f"{path}: not one of {', '.join(VAES)}.", option="model")
+    values, tensors = dict(VAES[path.name]), read_pickle(path, vae_key)
+    try:
+        values["base_dim"] = tensors["encoder.conv_in.weight"].shape[0]
+        if "decoder_base_dim" in values:
+            values["decoder_base_dim"] = tensors["decoder.conv_out.weight"].shape[1]
+    except (KeyError, IndexError) as error:
+        raise BadWeights(f"{path}: not a whole VAE ({error}).", **_AGAIN) from error
+    return values
 
 
 def read_pickle(path: Path, rename: Rename) -> dict[str, Tensor]:
