@@ -11,7 +11,7 @@ Legend: B batch, C channels, T H W time, rows, columns of whatever grid the laye
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import pairwise, product
 from math import ceil
 from typing import NamedTuple
 
@@ -46,7 +46,7 @@ class TiledState:
 
 
 def decode_tiles(vae: WanVAE, latent_BCTHW: Tensor, state: TiledState, tile: int) -> Tensor:
-    """The next latent frames of a clip as `WanVAE.decode_chunk` decodes them, by tiles of about `tile` pixels a side."""
+    """The next latent frames of a clip as `WanVAE.decode_chunk` decodes them, by tiles of at most `tile` pixels."""
     decoder, whole, tiled = vae.decoder, state.whole, tiled_levels(vae.config)
     latent_BCTHW = latent_BCTHW.contiguous(memory_format=torch.channels_last_3d)
     x = decoder.mid_block(decoder.conv_in(vae.post_quant_conv(latent_BCTHW, whole), whole), whole)
@@ -121,11 +121,11 @@ def encoder_halo(config: VAEConfig) -> int:
 
 
 def spans(length: int, tile: int, halo: int, multiple: int = 1) -> list[Span]:
-    """An axis of `length` cells in nearly equal parts of at most `tile`, on multiples of `multiple`, with their halo."""
+    """An axis of `length` cells in nearly equal parts of at most `tile`, at multiples of `multiple`, with a halo."""
     units = length // multiple
     count = min(units, ceil(length / max(tile, multiple)))
     edges = [units * index // count * multiple for index in range(count + 1)]
-    return [Span(a, b, max(0, a - halo), min(length, b + halo)) for a, b in zip(edges, edges[1:], strict=False)]
+    return [Span(a, b, max(0, a - halo), min(length, b + halo)) for a, b in pairwise(edges)]
 
 
 def _tiles(x_BCTHW: Tensor, tile: int, halo: int, multiple: int) -> Iterator[tuple[Span, Span]]:

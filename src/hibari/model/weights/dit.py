@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hibari.errors import BadWeights
 from hibari.model.dit import DiTConfig, WanDiT, kept_dtype
+from hibari.model.stored import Storage, store
 from hibari.model.weights.folder import CONFIG, published_config, read_class, read_config, read_tensors, write_folder
 from hibari.model.weights.keys import published_key
 
@@ -27,15 +28,29 @@ UNREAD = "blocks.{}.attn2.norm_added_q.weight"
 KERNEL = "patch_embedding.weight"
 
 
-def load_dit(folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> WanDiT:
-    """The transformer of a folder, on a device; some parts stay float32 (`kept_dtype`). Raises BadWeights."""
+def load_dit(
+    folder: Path,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    storage: Storage = Storage(),  # noqa: B008  # frozen
+) -> WanDiT:
+    """The transformer of a folder, on a device; some parts stay float32 (`kept_dtype`). Raises BadWeights.
+
+    `storage` says how the linear layers of its blocks are kept.
+    """
     config = _read_config(folder)
     with torch.device("meta"):
         model = WanDiT(config)
     unread = {UNREAD.format(i): (config.width,) for i in range(config.num_layers) if config.image_dim is not None}
     published = read_tensors(folder, _published_shapes(model), unread)
-    state = {}
-    for key in model.state_dict():
+    if not storage.plain:
+
+        def read(key: str) -> Tensor:
+            return published[published_key(f"blocks.{key}")]
+
+        store(model.blocks, storage, torch.device(device), dtype, read)
+    state = model.state_dict()
+    for key in [key for key, tensor in state.items() if tensor.is_meta]:
         tensor = published[published_key(key)]
         tensor = kernel_to_linear(tensor) if key == KERNEL else tensor
         state[key] = tensor.to(device, kept_dtype(key, dtype), copy=True)
