@@ -106,7 +106,8 @@ class Settings:
     system names them by default), `database` the ledger's (a file in the data folder by default, or postgresql://...),
     `policy` the safety policy's file, `reviewers` the users who decide what it holds, with commas between (nobody: the
     operating system's user), `label` the visible label ("on", "off"), `region` whose labelling rules hold on top of
-    what every file carries ("none", "cn": see `provenance.region`). The last six say who signs: a `certificate` with
+    what every file carries ("none", "cn": see `provenance.region`). `licences` are those of weights that may be used, with
+    commas between (see `catalog.licence` for what holds without it). The six before it say who signs: a `certificate` with
     its `private_key`, or with a `signer` written as "module:function" (see `provenance.credentials.signing`), or,
     without them, an authority of this installation's own as `organisation`. `service` is what only serving needs.
     """
@@ -128,6 +129,7 @@ class Settings:
     timestamp_url: str | None = None
     timestamp_root: Path | None = None
     organisation: str | None = None
+    licences: str | None = None
     service: ServiceSettings = ServiceSettings()
 
     def __post_init__(self) -> None:
@@ -225,9 +227,21 @@ class Settings:
         return tuple(name for each in self.reviewers.split(",") if (name := each.strip()))
 
     @property
+    def licence_names(self) -> tuple[str, ...] | None:
+        """The only licences of weights that may be used, in small letters; None where nobody has made a list."""
+        if self.licences is None:
+            return None
+        return tuple(name for each in self.licences.split(",") if (name := each.strip().lower()))
+
+    @property
     def models_folder(self) -> Path:
         """Where a person may put model folders of their own."""
         return self.home / "models"
+
+    @property
+    def loras_folder(self) -> Path:
+        """Where a person puts LoRA files, which requests then name."""
+        return self.home / "loras"
 
     def ensure_home(self) -> Path:
         """Create the data folder for its owner alone (mode 0700) and return it; raises OutputError."""

@@ -17,6 +17,7 @@ MIN_SIDE, MAX_SIDE = 64, 4096
 MAX_SEED = 2**53 - 1  # the largest whole number that every JSON reader keeps exact
 MAX_SHOWN = 40
 MAX_REFERENCES = 4
+MAX_LORAS, MAX_LORA_WEIGHT = 8, 10.0
 WHOLE = {"fps": (1, 60), "seed": (0, MAX_SEED), "steps": (1, 1000), "count": (1, 100)}
 NUMBER = {
     "seconds": (0, 3600, "0 for a single picture"),
@@ -44,6 +45,33 @@ class Size(NamedTuple):
         return cls(int(match[1]), int(match[2]))
 
 
+class LoraUse(NamedTuple):
+    """A LoRA that a request lays on the model: a name in the data folder's loras or a file, and its weight.
+
+    `expert` says on which transformer of a model that has two: "high" is the one for much noise, "low" the one for
+    little, "" is every one. `sha256` is what the file has to have; "" takes any.
+    """
+
+    lora: str
+    weight: float = 1.0
+    expert: str = ""
+    sha256: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read NAME[@high|@low][:WEIGHT], where a file may stand for the name; raises InvalidRequest."""
+        match = re.fullmatch(r"(?P<lora>[^:]+?)(?:@(?P<expert>high|low))?(?::(?P<weight>[^:]+))?", text.strip())
+        try:
+            assert match is not None
+            return cls(match["lora"], float(match["weight"] or 1), match["expert"] or "")
+        except (AssertionError, ValueError):
+            raise _wrong_lora(text) from None
+
+
+def _wrong_lora(given: object) -> InvalidRequest:
+    return InvalidRequest(f"{_shown(given)} is not a LoRA.", option="loras", hint=allowed("loras"))
+
+
 def _wrong_size(given: object) -> InvalidRequest:
     return InvalidRequest(f"{_shown(given)} is not a size.", option="size", hint=allowed("size"))
 
@@ -67,6 +95,7 @@ class GenerationRequest:
     the people in all of these: "adults" who agreed, "minors" whose guardian agrees, or "nobody" who is real. `latents`
     is a file of ours that was kept of `video` (`Hibari.generate(keep_latents=)`): it saves encoding the clip.
     `flow_shift` is the shift of the noise levels that the steps walk; the model's own grows with the size.
+    `loras` change the model for this request: LoraUse, or text such as "sketch:0.8".
     Raises InvalidRequest, whose `option` is the field at fault.
     """
 
@@ -87,6 +116,7 @@ class GenerationRequest:
     extend: bool = False
     references: tuple[Path, ...] = ()
     latents: Path | None = None
+    loras: tuple[LoraUse, ...] = ()
 
     def __post_init__(self) -> None:
         _check_prompt("prompt", self.prompt, required=True)
@@ -103,6 +133,7 @@ class GenerationRequest:
         for name in ("image", "video", "latents"):
             _set_path(self, name)
         _set_references(self)
+        object.__setattr__(self, "loras", _checked_loras(self.loras))
         _check_sources(self)
 
     @property
@@ -131,6 +162,33 @@ def _set_references(request: GenerationRequest) -> None:
     if len(given) > MAX_REFERENCES:
         raise InvalidRequest(f"{len(given)}, and at most {MAX_REFERENCES} are allowed.", option="references")
     object.__setattr__(request, "references", tuple(Path(each) for each in given))
+
+
+def _checked_loras(given: object) -> tuple[LoraUse, ...]:
+    """LoRAs as a request may give them: text, records, or a record's fields as JSON has them. Raises InvalidRequest."""
+    if not isinstance(given, tuple | list) or isinstance(given, LoraUse):
+        raise InvalidRequest(f"{_shown(given)} is not a list of LoRAs.", option="loras", hint=allowed("loras"))
+    if len(given) > MAX_LORAS:
+        raise InvalidRequest(f"{len(given)}, and at most {MAX_LORAS} are allowed.", option="loras")
+    return tuple(_checked_lora(each) for each in given)
+
+
+def _checked_lora(given: object) -> LoraUse:
+    if isinstance(given, str):
+        use = LoraUse.parse(given)
+    elif isinstance(given, LoraUse):
+        use = given
+    elif isinstance(given, dict) and "lora" in given and given.keys() <= set(LoraUse._fields):
+        use = LoraUse(**given)
+    else:
+        raise _wrong_lora(given)
+    texts = all(isinstance(each, str) for each in (use.lora, use.expert, use.sha256))
+    number = isinstance(use.weight, int | float) and not isinstance(use.weight, bool)
+    if not texts or not use.lora or use.expert not in ("", "high", "low"):
+        raise _wrong_lora(given)
+    if not number or not math.isfinite(use.weight) or abs(use.weight) > MAX_LORA_WEIGHT:
+        raise InvalidRequest(f"{_shown(use.weight)} is no weight.", option="loras", hint=allowed("loras"))
+    return use._replace(weight=float(use.weight))
 
 
 def _check_sources(request: GenerationRequest) -> None:
@@ -212,6 +270,8 @@ def allowed(option: str) -> str:
     """What a setting may be, as a sentence; empty for one that has no bounds."""
     if option == "size":
         return f"Give WIDTHxHEIGHT in even numbers from {MIN_SIDE} to {MAX_SIDE}, such as 576x336."
+    if option == "loras":
+        return f"Give NAME or NAME:WEIGHT, with a weight from -{MAX_LORA_WEIGHT:g} to {MAX_LORA_WEIGHT:g}."
     if option in WHOLE:
         low, high = WHOLE[option]
         return f"Give a whole number from {low} to {high}."

@@ -8,6 +8,21 @@ from hibari.catalog.card import Card
 from hibari.catalog.find import check_names, find, names
 from hibari.catalog.folder import Model, open_folder
 from hibari.catalog.form import Form
+from hibari.catalog.loras import Lora, LoraLayer, check_lora_names, find_loras, lora_names
 from hibari.catalog.world import World
 
-__all__ = ["Card", "Form", "Model", "World", "check_names", "find", "names", "open_folder"]
+__all__ = [
+    "Card",
+    "Form",
+    "Lora",
+    "LoraLayer",
+    "Model",
+    "World",
+    "check_lora_names",
+    "check_names",
+    "find",
+    "find_loras",
+    "lora_names",
+    "names",
+    "open_folder",
+]

@@ -27,6 +27,7 @@ CONFIGS = {
     "tokenizer": "tokenizer_config.json",
     "scheduler": "scheduler_config.json",
 }
+METADATA = "__metadata__"  # in a safetensors header, beside its tensors
 MAX_HEADER = 100_000_000  # the bound of the safetensors format
 
 
@@ -79,7 +80,7 @@ def open_folder(folder: Path, name: str = "") -> Model:
     configs = {part: _json(folder / part / file) for part, file in CONFIGS.items()}
     files = tuple(path for part in PARTS for path in _weight_files(folder / part))
     for path in files:
-        check_safetensors(path)
+        read_header(path)
     strides = _strides(folder, configs)
     name = name or folder.name
     card_file, world_file = folder / cards.FILE, folder / worlds.FILE
@@ -94,22 +95,26 @@ def open_folder(folder: Path, name: str = "") -> Model:
     )
 
 
-def check_safetensors(path: Path) -> None:
-    """Raise BadWeights where a safetensors file's size is not what its header promises, or it has no header."""
+def read_header(path: Path) -> dict[str, Any]:
+    """The header of a safetensors file; raises BadWeights where it has none, or its size is not what that promises."""
     size = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > min(MAX_HEADER, size - 8):
             raise BadWeights(f"{path}: cut short or not safetensors ({size} bytes).", **_AGAIN)
         try:
-            header = json.loads(file.read(length))
-            ends = [entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"]
+            header: dict[str, Any] = json.loads(file.read(length))
+            tensors = [entry for key, entry in header.items() if key != METADATA]
+            ends = [entry["data_offsets"][1] for entry in tensors]
+            if not all(type(side) is int for entry in tensors for side in entry["shape"]):
+                raise ValueError("a shape is not of whole numbers")
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise BadWeights(f"{path}: its header is damaged.", **_AGAIN) from error
     whole = 8 + length + max(ends, default=0)
     if size != whole:
         what = "cut short" if size < whole else "too long"
         raise BadWeights(f"{path}: {what}, {size} of {whole} bytes.", **_AGAIN)
+    return header
 
 
 _AGAIN = {"option": "model", "hint": "Install or copy the weights again."}

@@ -56,6 +56,12 @@ def generate(
         str | None,
         typer.Option(help="Who is in these: adults who agreed, minors (guardian agrees), nobody real."),
     ] = None,
+    loras: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--lora", help="LoRA to lay on the model: a name or a file; may be repeated.", metavar="L[:WEIGHT]"
+        ),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
     dtype: Annotated[str | None, typer.Option(help="auto, float32, bfloat16 or float16.")] = None,
     from_file: Annotated[
@@ -86,6 +92,7 @@ def generate(
         "references": references or None,
         "strength": strength,
         "consent": consent,
+        "loras": loras or None,
     }
     shared = {name: value for name, value in shared.items() if value is not None}
     if from_file is None:

@@ -18,6 +18,7 @@ from hibari.flow.solver import SOLVERS, Velocity
 from hibari.flow.times import NUM_TIMESTEPS, schedule, shift_for, timestep_of
 from hibari.generate.backend import Prompt
 from hibari.generate.conditions import Condition, State, apply_all
+from hibari.generate.loras import laid_on
 from hibari.generate.plan import Plan
 from hibari.model.dit import WanDiT
 from hibari.model.packing import pack, unpack
@@ -79,15 +80,16 @@ class Generator:
         state = apply_all(conditions, State.from_noise(noise_CTHW.to(self.device, torch.float32)))
         shift = self._shift(plan.render) if plan.flow_shift is None else plan.flow_shift
         sigmas = schedule(plan.steps, shift)
-        velocity = self._velocity(state, self._text_keys(prompt, plan.guidance), plan.guidance)
-        if on_estimate is not None:
-            velocity = _watched(velocity, lambda clean_CTHW: on_estimate(clean_CTHW[:, : shape.frames]))
 
         def after(index: int, _: Tensor) -> None:
             if on_step is not None:
                 on_step(index + 1)
 
-        return SOLVERS[plan.solver](velocity, state.latent_CTHW, sigmas, after)[:, : shape.frames]
+        with laid_on(self.dit, plan.loras):
+            velocity = self._velocity(state, self._text_keys(prompt, plan.guidance), plan.guidance)
+            if on_estimate is not None:
+                velocity = _watched(velocity, lambda clean_CTHW: on_estimate(clean_CTHW[:, : shape.frames]))
+            return SOLVERS[plan.solver](velocity, state.latent_CTHW, sigmas, after)[:, : shape.frames]
 
     @torch.inference_mode()
     def encode_picture(self, frame: np.ndarray) -> Tensor:

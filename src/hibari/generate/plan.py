@@ -8,7 +8,7 @@ take part in its editing is `sources.py`'s say.
 from dataclasses import dataclass
 from math import ceil, log
 
-from hibari.catalog import Card, Model
+from hibari.catalog import Card, Lora, Model
 from hibari.errors import InvalidRequest
 from hibari.generate.sources import ClipShape, SourcePlan, made_seconds, over_clip
 from hibari.request import MAX_SIDE, MIN_SIDE, GenerationRequest, Size
@@ -25,7 +25,7 @@ class Plan:
     `flow_shift` is None where the model's own holds, which grows with the size.
 
     A plan over a clip has its `source`. Of an extension the clip's own frames are delivered first, and `picks` are
-    those of the frames after them.
+    those of the frames after them. `loras` are laid on the model for this walk.
     """
 
     seed: int
@@ -38,6 +38,7 @@ class Plan:
     solver: str
     flow_shift: float | None = None
     source: SourcePlan | None = None
+    loras: tuple[Lora, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property

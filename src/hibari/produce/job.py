@@ -41,6 +41,11 @@ class Job:
     references: "tuple[Frame, ...]" = ()
 
     @property
+    def revision(self) -> str:
+        """The weights that make it: the model's revision, and each LoRA that is laid on it."""
+        return "+".join([self.model.revision, *(lora.mark for lora in self.plan.loras)])
+
+    @property
     def clip(self) -> Brought | None:
         """The clip that is edited or extended."""
         return next((each for each in self.brought if each.option == "video"), None)
@@ -55,7 +60,7 @@ def check(request: GenerationRequest, settings: Settings, clip: ClipShape | None
     model = catalog.find(request.model or settings.model, settings)
     if request.video is not None and clip is None:
         clip = look_at_clip(request.video).shape
-    return model, make_plan(request, model, request.seed or 0, clip)
+    return model, _plan(request, model, request.seed or 0, clip, settings)
 
 
 def prepare(request: GenerationRequest, output: Path | str | None, settings: Settings) -> Job:
@@ -67,7 +72,7 @@ def prepare(request: GenerationRequest, output: Path | str | None, settings: Set
         request = replace(request, seconds=0)
     _check_kind(request, target)
     clip = look_at_clip(request.video) if request.video is not None else None
-    plan = make_plan(request, model, seed, clip.shape if clip is not None else None)
+    plan = _plan(request, model, seed, clip.shape if clip is not None else None, settings)
     check_writable(target)
     width, height = plan.render.width, plan.render.height
     image = look_at_image(request.image, width, height) if request.image is not None else None
@@ -84,6 +89,13 @@ def prepare(request: GenerationRequest, output: Path | str | None, settings: Set
         brought=(*sources, *(file for file, _ in references)),
         references=tuple(frame for _, frame in references),
     )
+
+
+def _plan(
+    request: GenerationRequest, model: catalog.Model, seed: int, clip: ClipShape | None, settings: Settings
+) -> Plan:
+    plan = make_plan(request, model, seed, clip)
+    return replace(plan, loras=catalog.find_loras(request.loras, model, settings))
 
 
 def _target(request: GenerationRequest, output: Path | str | None, seed: int) -> Path:

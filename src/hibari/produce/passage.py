@@ -300,7 +300,7 @@ class Passage:
             action="edited" if self.job.clip is not None else "created",
             software=Software(name="Hibari", version=version("hibari")),
             model=self.job.model.name,
-            revision=self.job.model.revision,
+            revision=self.job.revision,
             sources=self.attested.signed(),
             watermark=WATERMARK_ALGORITHM,
             seconds=plan.seconds,
@@ -321,7 +321,7 @@ class Passage:
             request=self._request(),
             seed=plan.seed,
             model=job.model.name,
-            revision=job.model.revision,
+            revision=job.revision,
             weights_sha256=job.model.weights_sha256,
             making=making,
             delivery=Delivery(

@@ -70,4 +70,8 @@ def request_as_dict(request: GenerationRequest, plan: Plan) -> dict[str, Any]:
         "steps": plan.steps,
         "guidance": plan.guidance,
         "flow_shift": plan.flow_shift,
+        "loras": [
+            {"lora": str(lora.path), "weight": lora.weight, "expert": lora.expert, "sha256": lora.sha256}
+            for lora in plan.loras
+        ],
     }

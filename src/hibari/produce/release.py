@@ -39,7 +39,7 @@ def release_clip(hibari: Hibari, item: HeldItem, request: GenerationRequest, pat
     if file_sha256(path) != entry.delivery.file_sha256:
         raise OutputError(f"the file of {id} is not the one that was signed.", option="id")
     job = hibari.prepare(request, path)
-    if (job.model.name, job.model.revision) != (entry.model, entry.revision):
+    if (job.model.name, job.revision) != (entry.model, entry.revision):
         return ReleasedClip(id=id, record=None)
     record = Record(
         id=id,

@@ -119,9 +119,9 @@ class Hibari:
         if entry is None:
             raise InvalidRequest(f"{id} is not recorded here.", option="id", hint="`hibari ledger list` shows what is.")
         job = self.prepare(request_of(entry), output)
-        if job.model.revision != entry.revision:
+        if job.revision != entry.revision:
             raise InvalidRequest(
-                f"{id} was made by revision {entry.revision} of {entry.model}, and {job.model.revision} is here.",
+                f"{id} was made by revision {entry.revision} of {entry.model}, and {job.revision} is here.",
                 option="id",
                 hint="Install that revision.",
             )

@@ -155,14 +155,8 @@ def _job(settings: Settings, components: Sequence[Record], size: Size, target: P
         raise InvalidRequest("there are none.", option="components", hint="A sheet shows at least one generation.")
     first = components[0]
     model = catalog.find(first.request.model or settings.model, settings)
-    makers = {(each.model, each.revision) for each in components} | {(model.name, model.revision)}
-    if len(makers) > 1:
-        named = ", ".join(f"{name} ({revision})" for name, revision in sorted(makers))
-        raise InvalidRequest(
-            f"a sheet is of one model, and these are of {named}.", option="components", hint="Make one for each."
-        )
     prompts = "; ".join(dict.fromkeys(each.request.prompt for each in components))
-    return Job(
+    job = Job(
         request=GenerationRequest(
             prompt=prompts, negative=first.request.negative, model=first.request.model, seconds=0
         ),
@@ -172,3 +166,10 @@ def _job(settings: Settings, components: Sequence[Record], size: Size, target: P
         start_frame=None,
         advice="",
     )
+    makers = {(each.model, each.revision) for each in components} | {(model.name, job.revision)}
+    if len(makers) > 1:
+        named = ", ".join(f"{name} ({revision})" for name, revision in sorted(makers))
+        raise InvalidRequest(
+            f"a sheet is of one model, and these are of {named}.", option="components", hint="Make one for each."
+        )
+    return job
