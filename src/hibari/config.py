@@ -106,10 +106,11 @@ class Settings:
     system names them by default), `database` the ledger's (a file in the data folder by default, or postgresql://...),
     `policy` the safety policy's file, `reviewers` the users who decide what it holds, with commas between (nobody: the
     operating system's user), `label` the visible label ("on", "off"), `region` whose labelling rules hold on top of
-    what every file carries ("none", "cn": see `provenance.region`). `licences` are those of weights that may be used, with
-    commas between (see `catalog.licence` for what holds without it). The six before it say who signs: a `certificate` with
-    its `private_key`, or with a `signer` written as "module:function" (see `provenance.credentials.signing`), or,
-    without them, an authority of this installation's own as `organisation`. `service` is what only serving needs.
+    what every file carries ("none", "cn": see `provenance.region`). `licences` are those of weights that may be used,
+    with commas between (`catalog.licence` says what holds without it). From `certificate` to `organisation` they say
+    who signs: a `certificate` with its `private_key`, or with a `signer` written as "module:function" (see
+    `provenance.credentials.signing`), or, without them, an authority of this installation's own as `organisation`.
+    `service` is what only serving needs.
     """
 
     home: Path

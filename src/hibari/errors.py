@@ -3,6 +3,7 @@
 HibariError                      anything below; `hint` says what to do, `option` names the setting at fault
 ├── InvalidRequest               a setting that a person gave is wrong
 ├── UnknownModel                 no such model here
+│   └── LicenceNotAllowed        it is here, and may not be used under its licence
 ├── BadWeights                   a weights folder is missing, truncated, or of another architecture
 ├── BadMedia                     a picture or video cannot be read, or a suffix cannot be written
 ├── OutputError                  a result cannot be written (no permission, no room)
@@ -46,6 +47,10 @@ class InvalidRequest(HibariError):
 
 class UnknownModel(HibariError):
     """No model of that name is installed here."""
+
+
+class LicenceNotAllowed(UnknownModel):
+    """A model is here, and the operator's list does not hold its licence, or nobody has accepted it."""
 
 
 class BadWeights(HibariError):

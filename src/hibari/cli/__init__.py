@@ -42,7 +42,7 @@ FLAGS = {"prompt": "PROMPT", "output": "-o", "count": "-n", "recipe": "RECIPE", 
     setting: f"HIBARI_{setting.upper()}"
     for setting in (
         "threads", "user", "policy", "reviewers", "database", "label", "region", "certificate", "private_key", "signer",
-        "timestamp_url", "timestamp_root", "organisation", "files", "aliases", "keep_hours", "latents_hours",
+        "licences", "timestamp_url", "timestamp_root", "organisation", "files", "aliases", "keep_hours", "latents_hours",
         "hold_hours", "stall_seconds", "seconds_a_day", "jobs_at_once", "requests_a_minute", "queue_limit",
         "max_upload_mb", "models_held", "previews", "fetch_urls", "public_checks", "oidc_issuer", "oidc_audience",
         "log",
