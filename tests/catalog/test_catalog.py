@@ -46,7 +46,8 @@ def home(tmp_path: Path) -> Path:
     """A data folder with one model of the Wan 2.2 form, whole but for sensible weights."""
     folder = tmp_path / "models" / "tiny"
     classes = {"transformer": "WanTransformer3DModel", "vae": "AutoencoderKLWan", "text_encoder": "BertModel"}
-    write_json(folder / "model_index.json", {part: ["library", name] for part, name in classes.items()})
+    parts = {part: ["library", name] for part, name in classes.items()}
+    write_json(folder / "model_index.json", {"_class_name": "WanPipeline", **parts})
     write_json(folder / "transformer/config.json", {"patch_size": [1, 1, 1], "in_channels": 48})
     write_json(folder / "vae/config.json", {"z_dim": 48, "scale_factor_spatial": 16, "scale_factor_temporal": 4})
     write_json(folder / "text_encoder/config.json", {})
@@ -130,8 +131,8 @@ def test_parts_that_do_not_fit(home: Path) -> None:
 
 def test_an_encoder_that_hibari_does_not_run(home: Path) -> None:
     index = home / "models/tiny/model_index.json"
-    write_json(index, json.loads(index.read_text()) | {"text_encoder": ["transformers", "UMT5EncoderModel"]})
-    assert "UMT5EncoderModel" in refusal(home)
+    write_json(index, json.loads(index.read_text()) | {"text_encoder": ["transformers", "T5EncoderModel"]})
+    assert "its text_encoder is T5EncoderModel" in refusal(home)
 
 
 def test_a_card_is_strict(home: Path) -> None:

@@ -10,6 +10,7 @@ from hibari.request import Size
 
 FILE = "hibari.json"
 VERBS = ("text to video", "text to image", "image to video", "video to video", "extend")
+BETWEEN = "between images"  # from a start image to an end image; no card without a list of verbs can do it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,8 +18,10 @@ class Card:
     """A model's abilities and habits. `sizes` are render sizes, the default first.
 
     `upscale` is what the default delivered size is in render sizes; `seconds`, `steps`, `guidance` and
-    `solver` are what a request gets that does not say; `max_prompt` counts characters; `references` is how many
-    reference pictures the model learned to look at.
+    `solver` are what a request gets that does not say; `guidance_2` is the second expert's, of a model that has two,
+    where it is not the first one's. `shift_grows` says that the timestep shift grows with the size; it is the
+    scheduler's at every size otherwise. `max_prompt` counts characters; `references` is how many reference pictures the
+    model learned to look at.
     """
 
     name: str
@@ -32,6 +35,8 @@ class Card:
     max_seconds: float
     steps: int
     guidance: float
+    guidance_2: float | None = None
+    shift_grows: bool = True
     solver: str = "unipc"
     max_prompt: int = 2000
     verbs: tuple[str, ...] = VERBS
@@ -56,7 +61,7 @@ class Card:
             raise BadWeights(f"{path}: not a model card ({error}).", option="model") from error
 
 
-def published(name: str, space: int) -> Card:
+def published(name: str, space: int, verbs: tuple[str, ...]) -> Card:
     """The card of a folder without one, by its VAE's stride in space: Wan 2.1 renders 480p, Wan 2.2 TI2V 704p."""
     if space == 8:
         sizes, fps = ["832x480", "480x832", "624x624", "1280x720", "720x1280"], 16
@@ -72,5 +77,6 @@ def published(name: str, space: int) -> Card:
         max_seconds=5.0,
         steps=30,
         guidance=5.0,
-        verbs=tuple(verb for verb in VERBS if verb != "extend"),  # they learned one noise level for a whole clip
+        shift_grows=False,
+        verbs=verbs,
     )

@@ -10,22 +10,22 @@ from typing import Any
 
 from hibari.catalog import card as cards
 from hibari.catalog import world as worlds
-from hibari.catalog.form import Form, form_of
+from hibari.catalog.form import NATIVE, Form, expert_folders, form_of, learned_verbs
 from hibari.errors import BadWeights
 from hibari.media.files import file_sha256
 from hibari.shapes import Strides
 
-PARTS = {  # what must be there, and the classes of it that Hibari runs
-    "transformer": ("WanTransformer3DModel",),
+PARTS = {  # with weights, and the classes of them that Hibari runs
+    "transformer": ("WanTransformer3DModel", "SkyReelsV2Transformer3DModel"),
+    "transformer_2": ("WanTransformer3DModel",),
     "vae": ("AutoencoderKLWan",),
-    "text_encoder": ("BertModel",),
+    "text_encoder": ("BertModel", "UMT5EncoderModel"),
+    "image_encoder": ("CLIPVisionModel", "CLIPVisionModelWithProjection"),
 }
 CONFIGS = {
-    "transformer": "config.json",
-    "vae": "config.json",
-    "text_encoder": "config.json",
     "tokenizer": "tokenizer_config.json",
     "scheduler": "scheduler_config.json",
+    "image_processor": "preprocessor_config.json",
 }
 METADATA = "__metadata__"  # in a safetensors header, beside its tensors
 MAX_HEADER = 100_000_000  # the bound of the safetensors format
@@ -71,23 +71,24 @@ def open_folder(folder: Path, name: str = "") -> Model:
         raise BadWeights(f"{folder}: no such folder.", option="model")
     if not (folder / "model_index.json").is_file():
         raise BadWeights(f"{folder}: no model_index.json, so not a diffusers folder.", option="model")
-    index = _json(folder / "model_index.json")
-    for part, classes in PARTS.items():
-        found = index[part][1] if isinstance(index.get(part), list) else None
-        if found not in classes:
-            wanted = " or ".join(classes)
-            raise BadWeights(f"{folder}: its {part} is {found}, and Hibari runs {wanted}.", option="model")
-    configs = {part: _json(folder / part / file) for part, file in CONFIGS.items()}
-    files = tuple(path for part in PARTS for path in _weight_files(folder / part))
+    index = read_json(folder / "model_index.json")
+    if (pipeline := str(index.get("_class_name"))) not in NATIVE:
+        from hibari.catalog.foreign import open_foreign  # it builds on this room
+
+        return open_foreign(folder, pipeline, index, name or folder.name)
+    parts, configs = _parts(folder, index)
+    files = tuple(path for part in parts for path in weight_files(folder / part))
     for path in files:
         read_header(path)
-    strides = _strides(folder, configs)
+    strides, form = _strides(folder, index, configs)
     name = name or folder.name
     card_file, world_file = folder / cards.FILE, folder / worlds.FILE
     return Model(
-        card=cards.Card.load(card_file) if card_file.is_file() else cards.published(name, strides.space),
+        card=cards.Card.load(card_file)
+        if card_file.is_file()
+        else cards.published(name, strides.space, learned_verbs(index, form)),
         folder=folder,
-        form=form_of(index),
+        form=form,
         strides=strides,
         flow_shift=_flow_shift(configs["scheduler"]),
         world=worlds.World.load(world_file) if world_file.is_file() else None,
@@ -120,11 +121,11 @@ def read_header(path: Path) -> dict[str, Any]:
 _AGAIN = {"option": "model", "hint": "Install or copy the weights again."}
 
 
-def _weight_files(part: Path) -> Iterator[Path]:
-    """The safetensors files of one part: those that its index names, or all that are there."""
+def weight_files(part: Path) -> Iterator[Path]:
+    """The safetensors files of one part: those that its index names, or all that are there; raises BadWeights."""
     indexes = sorted(part.glob("*.safetensors.index.json"))
     if indexes:
-        shards = _json(indexes[0]).get("weight_map", {})
+        shards = read_json(indexes[0]).get("weight_map", {})
         paths = [part / shard for shard in sorted(set(shards.values()))]
     else:
         paths = sorted(part.glob("*.safetensors"))
@@ -136,7 +137,8 @@ def _weight_files(part: Path) -> Iterator[Path]:
         yield path
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; raises BadWeights."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -148,7 +150,25 @@ def _json(path: Path) -> dict[str, Any]:
     return found
 
 
-def _strides(folder: Path, configs: dict[str, dict[str, Any]]) -> Strides:
+def _parts(folder: Path, index: dict[str, Any]) -> tuple[list[str], dict[str, dict[str, Any]]]:
+    """The parts with weights that this folder needs, and the configs of all its parts; raises BadWeights."""
+    parts = [*expert_folders(index), "vae", "text_encoder"]
+    transformers = {part: read_json(folder / part / "config.json") for part in expert_folders(index)}
+    sees_pictures = transformers["transformer"].get("image_dim") is not None
+    parts += ["image_encoder"] if sees_pictures else []
+    for part in parts:
+        found = index[part][1] if isinstance(index.get(part), list) else None
+        if found not in PARTS[part]:
+            wanted = " or ".join(PARTS[part])
+            raise BadWeights(f"{folder}: its {part} is {found}, and Hibari runs {wanted}.", option="model")
+    configs = transformers | {
+        part: read_json(folder / part / "config.json") for part in parts if part not in transformers
+    }
+    others = {part: file for part, file in CONFIGS.items() if part != "image_processor" or sees_pictures}
+    return parts, configs | {part: read_json(folder / part / file) for part, file in others.items()}
+
+
+def _strides(folder: Path, index: dict[str, Any], configs: dict[str, dict[str, Any]]) -> tuple[Strides, Form]:
     vae, transformer = configs["vae"], configs["transformer"]
     try:
         # The first published folders do not say their factors; their VAE is the 4x8x8 one.
@@ -157,13 +177,13 @@ def _strides(folder: Path, configs: dict[str, dict[str, Any]]) -> Strides:
         strides = Strides(
             time=int(time), space=int(space), channels=int(vae["z_dim"]), patch=(patch[0], patch[1], patch[2])
         )
-        if strides.channels != transformer["in_channels"]:
-            raise ValueError(
-                f"{strides.channels} latent channels, and the transformer takes {transformer['in_channels']}"
-            )
+        form = form_of(index, transformer, strides.channels, strides.time)
+        for key in ("in_channels", "out_channels", "patch_size", "text_dim", "image_dim"):
+            if configs[form.experts[-1]].get(key) != transformer.get(key):
+                raise ValueError(f"the two transformers differ in {key}")
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise BadWeights(f"{folder}: VAE and transformer do not fit ({error}).", **_AGAIN) from error
-    return strides
+    return strides, form
 
 
 def _flow_shift(scheduler: dict[str, Any]) -> float:
