@@ -7,11 +7,12 @@ A model is a diffusers folder. It is found as an installed weights distribution 
 from hibari.catalog.card import Card
 from hibari.catalog.find import check_names, find, names
 from hibari.catalog.folder import Model, open_folder
-from hibari.catalog.form import Form
+from hibari.catalog.form import SETTINGS, Form
 from hibari.catalog.loras import Lora, LoraLayer, check_lora_names, find_loras, lora_names
 from hibari.catalog.world import World
 
 __all__ = [
+    "SETTINGS",
     "Card",
     "Form",
     "Lora",

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from hibari.catalog import Model
-from hibari.errors import BadWeights
 from hibari.generate.conditions import Condition
 from hibari.generate.plan import Plan
 
@@ -68,9 +67,11 @@ class Backend(Protocol):
 
 
 def load_backend(model: Model, device: torch.device, dtype: torch.dtype) -> Backend:
-    """What runs this model, loaded; raises BadWeights."""
+    """What runs this model, loaded; raises BadWeights or MissingDependency."""
     if model.form.backend == "native":
         from hibari.generate.generator import Generator
 
         return Generator.load(model, device, dtype)
-    raise BadWeights(f"{model.name}: Hibari does not run a {model.form.pipeline}.", option="model")
+    from hibari.generate.diffusers_backend import DiffusersBackend
+
+    return DiffusersBackend.load(model, device, dtype)

@@ -8,7 +8,7 @@ take part in its editing is `sources.py`'s say.
 from dataclasses import dataclass
 from math import ceil, log
 
-from hibari.catalog import Card, Lora, Model
+from hibari.catalog import SETTINGS, Card, Lora, Model
 from hibari.errors import InvalidRequest
 from hibari.generate.sources import ClipShape, SourcePlan, made_seconds, over_clip
 from hibari.request import MAX_SIDE, MIN_SIDE, GenerationRequest, Size
@@ -65,6 +65,7 @@ def make_plan(request: GenerationRequest, model: Model, seed: int, clip: ClipSha
     assert (clip is None) == (request.video is None), "a clip comes with its shape"
     card = model.card
     _check_ability(request, card)
+    _check_settings(request, model)
     render, delivered, size_notes = _sizes(_wanted(request, clip), card)
     fps, picks, fps_notes = _picks(request, card, clip)
     frames = 1 if request.is_still else max(picks[-1] + 1, ceil(made_seconds(request, card, clip) * card.fps))
@@ -107,6 +108,22 @@ def _check_ability(request: GenerationRequest, card: Card) -> None:
     if len(request.references) > card.references:
         can = "no reference pictures" if not card.references else f"at most {card.references} of them"
         raise InvalidRequest(f"{len(request.references)} given, and {card.name} takes {can}.", option="references")
+
+
+def _check_settings(request: GenerationRequest, model: Model) -> None:
+    """Raise InvalidRequest for a setting that would have no effect with what runs this model."""
+    idle = [name for name in sorted(SETTINGS - model.form.settings) if getattr(request, name) not in (None, "", ())]
+    if idle:
+        raise InvalidRequest(
+            f"it has no effect with {model.name}, a {model.form.pipeline}.", option=idle[0], hint="Leave it out."
+        )
+    guidance = model.card.guidance if request.guidance is None else request.guidance
+    if model.form.backend == "diffusers" and request.negative and guidance <= 1:
+        raise InvalidRequest(
+            f"it has no effect at a guidance of {guidance:g}.",
+            option="negative",
+            hint="Leave it out, or give guidance.",
+        )
 
 
 def _verb(request: GenerationRequest) -> tuple[str, str]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 
 CLIP_FROM, KEPT_LATENTS = "clip_from", "kept latents"  # in the request that is kept: as what its clip was known
+RUN_BY = "run_by"  # there too: what ran the model where that was not Hibari, and its version
 
 
 @dataclass(frozen=True, kw_only=True)

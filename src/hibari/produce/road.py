@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
+from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 from threading import Event
@@ -20,7 +21,7 @@ from hibari.produce.job import Job, prepare
 from hibari.produce.latents import Kept, digest_of, keeping
 from hibari.produce.previews import Previewer, Previews
 from hibari.produce.progress import OnProgress, Progress, Stopwatch
-from hibari.produce.record import CLIP_FROM, KEPT_LATENTS, Record
+from hibari.produce.record import CLIP_FROM, KEPT_LATENTS, RUN_BY, Record
 from hibari.provenance.ids import GenerationId
 from hibari.request import GenerationRequest
 
@@ -91,13 +92,16 @@ class Hibari:
         `output` names the file (the suffix says video or still); without it a name is made from the prompt,
         in the current folder. `user` is whose generation it is, the settings' own by default. `keep_latents` names a
         file for the latents, so that the clip can be redrawn or extended without being encoded (`request.latents`).
-        `previews` says where to show a frame of it while it is made.
+        `previews` says where to show a frame of it while it is made. A model that diffusers runs has no latents: it
+        keeps none, and shows nothing before its frames.
         Nothing is left behind where this raises; where it raises Held, the request or the file waits for a reviewer:
         in the data folder, or to the `held_place` of a video of the service.
         """
         if keep_latents is not None:
             check_writable(keep_latents)
         job = request if isinstance(request, Job) else self.prepare(request, output)
+        if keep_latents is not None and not job.model.form.has_latents:
+            raise InvalidRequest(f"{job.model.name} hands out no latents.", option="keep_latents", hint="Leave it out.")
         orders = _Orders(on_progress=on_progress, cancel=cancel, user=user, keep=keep_latents, previews=previews)
         return self._produce(job, replace(orders, held_place=held_place))
 
@@ -208,6 +212,8 @@ class _Production:
         self._tell("load", 0, 1)
         with self.watch("load"):
             generator = generator_of(job.model)
+        if job.model.form.backend == "diffusers":
+            passage.facts[RUN_BY] = f"diffusers {version('diffusers')}"
         self._tell("load", 1, 1)
         self._tell("denoise", 0, plan.steps)
         with self.watch("denoise"):

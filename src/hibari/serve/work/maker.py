@@ -179,13 +179,14 @@ class Maker:
         folder, asked = Path(order.folder), Asked.from_dict(order.asked)
         is_still = asked.verb == "image"
         kind, output = ("image", "image.png") if is_still else ("video", "video.mp4")
-        latents = folder / "latents.safetensors" if order.keep_latents and not is_still else None
         request, held_place = request_of_job(asked, folder, order.inputs), self._held_place(order, output)
         if order.held and held_place.allowed is not None:
             return self._release(order, held_place.allowed, request)
+        job = self._hibari.prepare(request, folder / output)
+        keeps = order.keep_latents and not is_still and job.model.form.has_latents
+        latents = folder / "latents.safetensors" if keeps else None
         record = self._hibari.generate(
-            request,
-            output=folder / output,
+            job,
             on_progress=self._teller(order.job),
             cancel=self._channel.cancel_of(order.job),
             user=order.user,

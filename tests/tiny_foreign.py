@@ -1,0 +1,227 @@
+"""Tiny random models of families that diffusers runs, as diffusers folders, for tests. Built by their own classes."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from tokenizers.processors import TemplateProcessing
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    LlamaConfig,
+    LlamaModel,
+    PreTrainedTokenizerFast,
+    T5Config,
+    T5EncoderModel,
+    UMT5Config,
+    UMT5EncoderModel,
+)
+
+WORDS = ("<pad>", "<s>", "</s>", "<unk>", "a", "an", "hare", "fox", "runs", "sleeps", "left", "right", "octopus")
+T5 = {"vocab_size": len(WORDS), "d_model": 32, "d_kv": 8, "d_ff": 37, "num_layers": 1, "num_heads": 4}
+CARD = {
+    "revision": "3",
+    "licence": "Apache-2.0",
+    "sizes": ["96x64"],
+    "upscale": 2,
+    "fps": 8,
+    "seconds": 1.0,
+    "max_seconds": 4.0,
+    "steps": 2,
+    "guidance": 3.0,
+}
+
+
+def build_tiny_foreign(folder: Path, family: str, card: dict[str, Any] | None = None) -> Path:
+    """Write a tiny pipeline of one of FAMILIES into `folder`, with a card, and return it."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        pipeline = FAMILIES[family]()
+    pipeline.save_pretrained(folder)
+    verbs = ["image to video"] if "ImageToVideo" in type(pipeline).__name__ else ["text to video"]
+    values = CARD | {"name": folder.name, "verbs": verbs, "solver": type(pipeline.scheduler).__name__} | (card or {})
+    (folder / "hibari.json").write_text(json.dumps(values))
+    return folder
+
+
+def tiny_tokenizer() -> PreTrainedTokenizerFast:
+    """One number a word, and one for all that it does not know."""
+    words = Tokenizer(WordLevel({word: index for index, word in enumerate(WORDS)}, unk_token="<unk>"))
+    words.pre_tokenizer = Whitespace()
+    words.post_processor = TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 2)])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=words, pad_token="<pad>", bos_token="<s>", eos_token="</s>", unk_token="<unk>"
+    )
+
+
+def text_parts() -> dict[str, Any]:
+    """A text encoder whose states have 32 numbers, and its tokenizer."""
+    return {"tokenizer": tiny_tokenizer(), "text_encoder": T5EncoderModel(T5Config(**T5)).eval()}
+
+
+def wan_text_parts() -> dict[str, Any]:
+    """The same with Wan's kind of encoder."""
+    return {"tokenizer": tiny_tokenizer(), "text_encoder": UMT5EncoderModel(UMT5Config(**T5)).eval()}
+
+
+def wan_vae() -> diffusers.AutoencoderKLWan:
+    return diffusers.AutoencoderKLWan(
+        base_dim=3, z_dim=16, dim_mult=[1, 1, 1, 1], num_res_blocks=1, temperal_downsample=[False, True, True]
+    )
+
+
+def ltx_parts() -> dict[str, Any]:
+    transformer = diffusers.LTXVideoTransformer3DModel(
+        in_channels=8,
+        out_channels=8,
+        num_attention_heads=4,
+        attention_head_dim=8,
+        cross_attention_dim=32,
+        num_layers=1,
+        caption_channels=32,
+    )
+    vae = diffusers.AutoencoderKLLTXVideo(
+        latent_channels=8,
+        block_out_channels=(8, 8, 8, 8),
+        decoder_block_out_channels=(8, 8, 8, 8),
+        layers_per_block=(1, 1, 1, 1, 1),
+        decoder_layers_per_block=(1, 1, 1, 1, 1),
+    )
+    scheduler = diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0)
+    return {"transformer": transformer, "vae": vae, "scheduler": scheduler, **text_parts()}
+
+
+def ltx() -> diffusers.LTXPipeline:
+    return diffusers.LTXPipeline(**ltx_parts())
+
+
+def ltx_image() -> diffusers.LTXImageToVideoPipeline:
+    return diffusers.LTXImageToVideoPipeline(**ltx_parts())
+
+
+def hunyuan() -> diffusers.HunyuanVideoPipeline:
+    text = {"intermediate_size": 37, "num_attention_heads": 4, "num_hidden_layers": 3, "vocab_size": len(WORDS)}
+    ends = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+    return diffusers.HunyuanVideoPipeline(
+        transformer=diffusers.HunyuanVideoTransformer3DModel(
+            in_channels=4,
+            out_channels=4,
+            num_attention_heads=2,
+            attention_head_dim=10,
+            num_layers=1,
+            num_single_layers=1,
+            num_refiner_layers=1,
+            text_embed_dim=16,
+            pooled_projection_dim=8,
+            rope_axes_dim=(2, 4, 4),
+        ),
+        vae=diffusers.AutoencoderKLHunyuanVideo(
+            latent_channels=4, block_out_channels=(8, 8, 8, 8), layers_per_block=1, norm_num_groups=4
+        ),
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=7.0),
+        text_encoder=LlamaModel(LlamaConfig(hidden_size=16, **text, **ends)).eval(),
+        tokenizer=tiny_tokenizer(),
+        text_encoder_2=CLIPTextModel(CLIPTextConfig(hidden_size=8, **text, **ends)).eval(),
+        tokenizer_2=tiny_tokenizer(),
+    )
+
+
+def cogvideox() -> diffusers.CogVideoXPipeline:
+    return diffusers.CogVideoXPipeline(
+        transformer=diffusers.CogVideoXTransformer3DModel(
+            num_attention_heads=4,
+            attention_head_dim=8,
+            in_channels=4,
+            out_channels=4,
+            time_embed_dim=2,
+            text_embed_dim=32,
+            num_layers=1,
+            sample_width=12,
+            sample_height=8,
+            sample_frames=9,
+        ),
+        vae=diffusers.AutoencoderKLCogVideoX(
+            down_block_types=("CogVideoXDownBlock3D",) * 4,
+            up_block_types=("CogVideoXUpBlock3D",) * 4,
+            block_out_channels=(8, 8, 8, 8),
+            latent_channels=4,
+            layers_per_block=1,
+            norm_num_groups=2,
+        ),
+        scheduler=diffusers.CogVideoXDDIMScheduler(),
+        **text_parts(),
+    )
+
+
+def mochi() -> diffusers.MochiPipeline:
+    return diffusers.MochiPipeline(
+        transformer=diffusers.MochiTransformer3DModel(
+            num_attention_heads=2,
+            attention_head_dim=8,
+            num_layers=2,
+            pooled_projection_dim=16,
+            in_channels=12,
+            text_embed_dim=32,
+            time_embed_dim=4,
+        ),
+        vae=diffusers.AutoencoderKLMochi(
+            latent_channels=12,
+            encoder_block_out_channels=(32, 32, 32, 32),
+            decoder_block_out_channels=(32, 32, 32, 32),
+            layers_per_block=(1, 1, 1, 1, 1),
+        ),
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(),
+        **text_parts(),
+    )
+
+
+def wan_transformer() -> dict[str, Any]:
+    """What the transformers of the Wan family share here."""
+    return {
+        "num_attention_heads": 2,
+        "attention_head_dim": 12,
+        "in_channels": 16,
+        "out_channels": 16,
+        "text_dim": 32,
+        "ffn_dim": 32,
+        "num_layers": 2,
+    }
+
+
+def wan_vace() -> diffusers.WanVACEPipeline:
+    return diffusers.WanVACEPipeline(
+        transformer=diffusers.WanVACETransformer3DModel(
+            **wan_transformer(), rope_max_seq_len=32, vace_layers=[0, 1], vace_in_channels=96
+        ),
+        vae=wan_vae(),
+        scheduler=diffusers.UniPCMultistepScheduler(
+            prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
+        ),
+        **wan_text_parts(),
+    )
+
+
+def helios() -> diffusers.HeliosPipeline:
+    return diffusers.HeliosPipeline(
+        transformer=diffusers.HeliosTransformer3DModel(**wan_transformer(), rope_dim=(4, 4, 4)),
+        vae=wan_vae(),
+        scheduler=diffusers.HeliosScheduler(stage_range=[0, 1], stages=1, use_dynamic_shifting=True),
+        **wan_text_parts(),
+    )
+
+
+FAMILIES: dict[str, Callable[[], Any]] = {
+    "ltx": ltx,
+    "ltx-image": ltx_image,
+    "hunyuan": hunyuan,
+    "cogvideox": cogvideox,
+    "mochi": mochi,
+    "wan-vace": wan_vace,
+    "helios": helios,
+}
