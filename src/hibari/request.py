@@ -67,6 +67,10 @@ class LoraUse(NamedTuple):
         except (AssertionError, ValueError):
             raise _wrong_lora(text) from None
 
+    def __str__(self) -> str:
+        """The text that `parse` reads."""
+        return f"{self.lora}{f'@{self.expert}' if self.expert else ''}:{self.weight!r}"
+
 
 def _wrong_lora(given: object) -> InvalidRequest:
     return InvalidRequest(f"{_shown(given)} is not a LoRA.", option="loras", hint=allowed("loras"))

@@ -102,12 +102,13 @@ def _found(use: LoraUse, model: Model, shapes: Mapping[str, Shape], settings: Se
         )
     path = Path(use.lora).expanduser() if _is_path(use.lora) else settings.loras_folder / f"{use.lora}{SUFFIX}"
     if not path.is_file():
-        here = ", ".join(lora_names(settings)) or f"none; put files into {settings.loras_folder}"
+        here = ", ".join(lora_names(settings)) or "none; they go into the data folder's loras"
         raise InvalidRequest(f"{use.lora!r} is not here.", option="loras", hint=f"Here: {here}; or give a file's path.")
     try:
         layers = read_layers(path, shapes, model.name)
     except BadWeights as error:
-        raise InvalidRequest(error.message, option="loras", hint="Copy the file again.") from error
+        message = error.message.replace(str(path), path.name)  # where files lie is not for every requester
+        raise InvalidRequest(message, option="loras", hint="Copy the file again.") from error
     digest = file_sha256(path)
     if use.sha256 not in ("", digest):
         raise InvalidRequest(f"{path.name} is another file by now.", option="loras", hint="Put back the one it was.")

@@ -47,7 +47,8 @@ class Asked:
     that the client gave, which the Video object echoes.
     `size` is the delivered "WxH". `seconds` is what is to be made: of an extension the new part alone, 0 for a
     picture. `num_frames` is what was asked for, and `seconds` already says it. `input` is the start image (a blob).
-    `source` is there for remix, edit and extend alone. `consent` is about the people in `input` or `source`.
+    `loras` are uses of LoRAs as text. `source` is there for remix, edit and extend alone. `consent` is about the people
+    in `input` or `source`.
     `request_id` is the HTTP request's that asked, for the log.
     """
 
@@ -64,6 +65,7 @@ class Asked:
     steps: int | None = None
     guidance: float | None = None
     flow_shift: float | None = None
+    loras: tuple[str, ...] = ()
     strength: float | None = None
     input: str | None = None
     source: Source | None = None
@@ -81,6 +83,7 @@ class Asked:
         source = values.get("source")
         characters = tuple(_read(CharacterUse, one) for one in values.get("characters", ()))
         read = {"source": _read(Source, source) if source is not None else None, "characters": characters}
+        read |= {"loras": tuple(values.get("loras", ()))}
         return _read(cls, values | read)
 
 

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from api_house import Api, api, fault
 from clips import upload
@@ -109,6 +111,31 @@ def test_sampling_that_takes_effect(shared: Api) -> None:
     assert made["flow_shift"] == 2.5
     assert shared.service.queue.find(made["id"]).request["flow_shift"] == 2.5
     assert shared.create()["flow_shift"] is None, "the model's own"
+
+
+def test_loras_are_named(shared: Api) -> None:
+    """The tiny model's own first layer, changed: what a file of the data folder may hold."""
+    folder = shared.service.settings.loras_folder
+    folder.mkdir(exist_ok=True)
+    save_file({"diffusion_model.blocks.0.self_attn.q.diff_b": np.ones(256, np.float32)}, folder / "soft.safetensors")
+    made = shared.create(lora={"name": "soft", "scale": 0.5})
+    assert shared.service.queue.find(made["id"]).request["loras"] == ["soft:0.5"]
+    made = shared.create(lora=[{"name": "soft"}, {"name": "soft", "scale": -1}])
+    assert shared.service.queue.find(made["id"]).request["loras"] == ["soft:1.0", "soft:-1.0"]
+    for given, code in (
+        ({"name": "other"}, "invalid_value"),
+        ({"name": "../loras/soft"}, "invalid_value"),
+        ({"name": "soft.safetensors"}, "invalid_value"),
+        ({"name": "soft", "scale": 11}, "invalid_value"),
+        ({"name": "soft", "scale": "1"}, "invalid_type"),
+        ({"name": "soft", "path": "/etc/passwd"}, "not_supported"),
+        ("soft", "invalid_type"),
+        ([], None),
+    ):
+        answer = shared.post("/v1/videos", json=SAID | {"lora": given})
+        if code is not None:
+            fault(answer, 400, code, "lora")
+            assert str(shared.service.settings.home) not in answer.text
 
 
 @pytest.mark.parametrize("name", [*NOT_HERE, *NOT_ON])

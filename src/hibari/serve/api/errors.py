@@ -83,6 +83,7 @@ _PARAMS = {  # what our records call a field, and what the wire does
     "latents": "video",
     "references": "characters",
     "output": "output_format",
+    "loras": "lora",
 }
 
 

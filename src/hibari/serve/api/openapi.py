@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
-from hibari.request import CONSENT, MAX_SEED
+from hibari.request import CONSENT, MAX_LORA_WEIGHT, MAX_LORAS, MAX_SEED
 from hibari.serve.api.call import Operation
 from hibari.serve.api.sampling import NOT_ON
 
@@ -37,6 +37,12 @@ def _or_null(schema: Schema) -> Schema:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
+_LORA: Schema = {
+    "type": "object",
+    "properties": {"name": NAME, "scale": _number(-MAX_LORA_WEIGHT, MAX_LORA_WEIGHT)},
+    "required": ["name"],
+    "additionalProperties": False,
+}
 PROMPT: Schema = {
     "prompt": TEXT | {"examples": ["a panda bounces on a green meadow"]},
     "model": NAME | {"examples": ["sora-2"]},
@@ -49,6 +55,7 @@ SAMPLING: Schema = {
     "num_inference_steps": _whole(1, 1000),
     "guidance_scale": _number(1, 50),
     "flow_shift": _number(0.1, 100),
+    "lora": {"anyOf": [_LORA, {"type": "array", "items": _LORA, "maxItems": MAX_LORAS}]},
     **{name: {"type": "boolean", "enum": [False]} for name in NOT_ON},
     "strength": _number(0, 1),
     "n": _whole(1, 1),

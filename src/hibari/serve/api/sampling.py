@@ -4,7 +4,10 @@ Those that no model here can honour are known too, so that who sends one is told
 """
 
 from dataclasses import dataclass
+from typing import Any
 
+from hibari.catalog import check_lora_names
+from hibari.request import LoraUse
 from hibari.serve.api.errors import invalid
 from hibari.serve.api.wire import Fields
 
@@ -24,7 +27,6 @@ NOT_HERE = {
     "frame_interpolation_model_path": _BETWEEN,
     "upscaling_scale": _LARGER,
     "sound_duration": _SILENT,
-    "lora": "No model can be changed by a request here.",
     "extra_params": "Each parameter is a field of its own here.",
     "reference_url": "A picture is named as input_reference here.",
     "video_url": "A clip comes as video here, to /v1/videos/edits or /v1/videos/extensions.",
@@ -50,6 +52,7 @@ class Sampling:
     steps: int | None
     guidance: float | None
     flow_shift: float | None
+    loras: tuple[LoraUse, ...] = ()
 
 
 def read_sampling(fields: Fields) -> Sampling:
@@ -66,7 +69,28 @@ def read_sampling(fields: Fields) -> Sampling:
         steps=fields.whole("num_inference_steps"),
         guidance=fields.number("guidance_scale"),
         flow_shift=fields.number("flow_shift"),
+        loras=_read_loras(fields.raw("lora")),
     )
+
+
+def _read_loras(given: Any) -> tuple[LoraUse, ...]:
+    """The LoRAs of `lora`: an object with a name and a scale, or several in a list. Raises ApiError."""
+    if given is None:
+        return ()
+    uses = []
+    for one in given if isinstance(given, list) else [given]:
+        if not isinstance(one, dict) or not isinstance(one.get("name"), str):
+            raise invalid("lora", 'Give {"name": NAME, "scale": 1.0}, or a list of them.', "invalid_type")
+        strange = one.keys() - {"name", "scale"}
+        if strange:
+            why = "A LoRA is named here, and lies in the service's own folder."
+            raise invalid("lora", f"{why} Leave out {', '.join(sorted(strange))}.", "not_supported")
+        scale = one.get("scale", 1.0)
+        if isinstance(scale, bool) or not isinstance(scale, int | float):
+            raise invalid("lora", "A scale is a number.", "invalid_type")
+        uses.append(LoraUse.parse(one["name"])._replace(weight=scale))
+    check_lora_names(uses)
+    return tuple(uses)
 
 
 def read_count(fields: Fields, most: int) -> int:

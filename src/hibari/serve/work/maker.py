@@ -300,6 +300,7 @@ def request_of_job(asked: Asked, folder: Path, inputs: dict[str, str]) -> Genera
         steps=asked.steps,
         guidance=asked.guidance,
         flow_shift=asked.flow_shift,
+        loras=asked.loras,  # type: ignore[arg-type]  # text is read there
         image=here(asked.input),
         strength=asked.strength,
         consent=asked.consent,
