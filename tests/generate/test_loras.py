@@ -189,7 +189,9 @@ def test_differences_are_those_of_a_model_with_these_weights(
 
 
 def test_the_model_is_itself_again_after_a_walk_that_fails(generator: Generator, tmp_path: Path) -> None:
-    weights = {name: (parameter, parameter.clone()) for name, parameter in generator.dit.named_parameters()}
+    weights = {
+        name: (parameter, parameter.clone()) for name, parameter in generator.parts.experts[0]().named_parameters()
+    }
     save_file(
         {
             "diffusion_model.blocks.0.self_attn.norm_q.diff": torch.ones(256),
@@ -199,12 +201,12 @@ def test_the_model_is_itself_again_after_a_walk_that_fails(generator: Generator,
         tmp_path / "a.safetensors",
     )
     (lora,) = laid(generator, LoraUse(str(tmp_path / "a.safetensors")))
-    layer = generator.dit.get_submodule("blocks.1.ffn_in")
-    with pytest.raises(RuntimeError), laid_on(generator.dit, [lora]):
+    layer = generator.parts.experts[0]().get_submodule("blocks.1.ffn_in")
+    with pytest.raises(RuntimeError), laid_on(generator.parts.experts[0](), [lora]):
         assert layer._forward_hooks
         raise RuntimeError
     assert not layer._forward_hooks
-    assert all(parameter is weights[name][0] for name, parameter in generator.dit.named_parameters())
+    assert all(parameter is weights[name][0] for name, parameter in generator.parts.experts[0]().named_parameters())
     assert all(torch.equal(parameter, was) for parameter, was in weights.values())
 
 
@@ -212,7 +214,10 @@ def test_a_file_that_went_is_said(generator: Generator, tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     save_file({"diffusion_model.blocks.0.self_attn.norm_q.diff": torch.ones(256)}, path)
     (lora,) = laid(generator, LoraUse(str(path)))
-    with pytest.raises(InvalidRequest, match="cannot be read"), laid_on(generator.dit, [replace(lora, path=tmp_path)]):
+    with (
+        pytest.raises(InvalidRequest, match="cannot be read"),
+        laid_on(generator.parts.experts[0](), [replace(lora, path=tmp_path)]),
+    ):
         pass
 
 

@@ -59,6 +59,14 @@ class Backend(Protocol):
     def encode_picture(self, frame: np.ndarray) -> Tensor:
         """The latent (C,1,H,W) of one picture, uint8 (height, width, 3) at a render size."""
 
+    def know_pictures(
+        self, plan: Plan, start: np.ndarray, end: np.ndarray | None = None, level: float = 0.0
+    ) -> tuple[Condition, ...]:
+        """What start and end image are to this model; frames are uint8 (height, width, 3) at a render size.
+
+        `level` says how far the start image may be redrawn (0: not at all).
+        """
+
     def encode_clip(self, frames: Iterator[np.ndarray]) -> Tensor:
         """The latent (C,T,H,W) of 4n+1 frames, uint8 (height, width, 3) at a render size."""
 

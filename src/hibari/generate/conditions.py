@@ -4,7 +4,7 @@ Every latent position has a level scale: 0, it is known and stays; 1, it is made
 is redrawn from that far. While the solver's level goes from 1 to 0, a position's own level is that times
 its scale. The path of such a position is the ordinary one towards a nearer noise, so every solver holds.
 
-Legend: C channels, T H W latent axes.
+Legend: C channels, T H W latent axes, I pictures, S states of one, E numbers of a state.
 """
 
 from collections.abc import Sequence
@@ -21,12 +21,15 @@ from hibari.flow.path import interpolate
 class State:
     """Where the walk starts: `latent_CTHW` at the solver's level 1, and the level scale of each position.
 
-    The last `references` latent frames are pictures beside the video: looked at, and no part of it.
+    The last `references` latent frames are pictures beside the video: looked at, and no part of it. `beside_CTHW` are
+    channels that the transformer sees beside the noise, and `pictures_ISE` states of pictures that it looks at.
     """
 
     latent_CTHW: Tensor
     scale_THW: Tensor
     references: int = 0
+    beside_CTHW: Tensor | None = None
+    pictures_ISE: Tensor | None = None
 
     @classmethod
     def from_noise(cls, noise_CTHW: Tensor) -> "State":
@@ -68,7 +71,23 @@ class References:
         known = self.latent_CTHW.to(state.latent_CTHW)
         latent_CTHW = torch.cat([state.latent_CTHW, known], dim=1)
         scale_THW = torch.cat([state.scale_THW, torch.zeros_like(known[0])])
-        return State(latent_CTHW, scale_THW, state.references + known.shape[1])
+        references = state.references + known.shape[1]
+        return replace(state, latent_CTHW=latent_CTHW, scale_THW=scale_THW, references=references)
+
+
+@dataclass(frozen=True)
+class BesideNoise:
+    """What is known, as channels beside the noise: a mask and a latent; for some models with states of pictures.
+
+    Source: Wan 2.1's image-to-video form, arXiv 2503.20314, section 5.1.
+    """
+
+    channels_CTHW: Tensor
+    pictures_ISE: Tensor | None = None
+
+    def apply(self, state: State) -> State:
+        assert self.channels_CTHW.shape[1:] == state.latent_CTHW.shape[1:], self.channels_CTHW.shape
+        return replace(state, beside_CTHW=self.channels_CTHW.to(state.latent_CTHW), pictures_ISE=self.pictures_ISE)
 
 
 def apply_all(conditions: Sequence[Condition], state: State) -> State:

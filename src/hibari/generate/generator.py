@@ -1,10 +1,12 @@
 """A loaded model that makes latents and decodes them. What to make is the plan's and the conditions' say.
 
-Legend: C channels, T H W latent axes, L tokens, F latent frames of a pack, B batch.
+Legend: C channels, T H W latent axes, B batch.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Self
 
@@ -12,18 +14,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hibari.catalog import Model
-from hibari.flow.guidance import guide
+from hibari.catalog import Lora, Model
 from hibari.flow.solver import SOLVERS, Velocity
 from hibari.flow.times import NUM_TIMESTEPS, schedule, shift_for, timestep_of
 from hibari.generate.backend import Prompt
-from hibari.generate.conditions import Condition, State, apply_all
+from hibari.generate.conditions import BesideNoise, Condition, KnownFrames, State, apply_all
 from hibari.generate.loras import laid_on
+from hibari.generate.parts import Part
 from hibari.generate.plan import Plan
+from hibari.generate.velocity import Told, guided
 from hibari.model.dit import WanDiT
-from hibari.model.packing import pack, unpack
-from hibari.model.text import MiniLMTextEncoder
-from hibari.model.text_keys import TextKeys
+from hibari.model.encoders import ImageEncoder, TextEncoder, load_image_encoder, load_text_encoder
 from hibari.model.vae import StreamState, WanVAE
 from hibari.model.weights import load_dit, load_vae
 from hibari.shapes import LatentShape, VideoShape
@@ -32,27 +33,52 @@ DECODED_AT_ONCE = 2  # latent frames; more is a little faster and takes more mem
 
 
 @dataclass(frozen=True, eq=False)
+class Parts:
+    """What a model is made of, each loaded when it is wanted; `image` is there where cross-attention sees pictures."""
+
+    text: Part[TextEncoder]
+    experts: tuple[Part[WanDiT], ...]
+    vae: Part[WanVAE]
+    image: Part[ImageEncoder] | None
+
+    @classmethod
+    def of(cls, model: Model, device: torch.device, dtype: torch.dtype) -> Self:
+        """The parts of a model's folder; calling them raises BadWeights or MissingDependency."""
+        folder, sees_pictures = model.folder, model.form.image_states != "none"
+        return cls(
+            text=Part(partial(load_text_encoder, folder, device, dtype)),
+            experts=tuple(Part(partial(load_dit, folder / name, device, dtype)) for name in model.form.experts),
+            vae=Part(partial(load_vae, folder / "vae", device, dtype)),
+            image=Part(partial(load_image_encoder, folder, device, dtype)) if sees_pictures else None,
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class Generator:
-    """Text encoder, transformer and VAE of one model on one device. Its methods change nothing in it."""
+    """The parts of one model on one device. Its methods change nothing in it.
+
+    Parts are kept once they were used; where not `keeps`, the encoders are let go before the walk, and of two experts
+    the one that is done before the other is loaded.
+    """
 
     model: Model
-    text: MiniLMTextEncoder
-    dit: WanDiT
-    vae: WanVAE
+    parts: Parts
     device: torch.device
     dtype: torch.dtype
+    keeps: bool = True
 
     @classmethod
     def load(cls, model: Model, device: torch.device, dtype: torch.dtype) -> Self:
-        """Read a model's folder; raises BadWeights."""
-        return cls(
-            model=model,
-            text=MiniLMTextEncoder.load(model.folder, device=device),
-            dit=load_dit(model.folder / "transformer", device, dtype),
-            vae=load_vae(model.folder / "vae", device, dtype),
-            device=device,
-            dtype=dtype,
-        )
+        """Read a model's folder, all parts of it; raises BadWeights or MissingDependency."""
+        parts = Parts.of(model, device, dtype)
+        for part in (parts.text, parts.image, *parts.experts, parts.vae):
+            if part is not None:
+                part()
+        return cls(model, parts, device, dtype)
+
+    @property
+    def vae(self) -> WanVAE:
+        return self.parts.vae()
 
     @property
     def num_threads(self) -> int:
@@ -85,8 +111,9 @@ class Generator:
             if on_step is not None:
                 on_step(index + 1)
 
-        with laid_on(self.dit, plan.loras):
-            velocity = self._velocity(state, self._text_keys(prompt, plan.guidance), plan.guidance)
+        told = self._told(plan, prompt)
+        with ExitStack() as laid:
+            velocity = self._velocity(plan, state, told, laid)
             if on_estimate is not None:
                 velocity = _watched(velocity, lambda clean_CTHW: on_estimate(clean_CTHW[:, : shape.frames]))
             return SOLVERS[plan.solver](velocity, state.latent_CTHW, sigmas, after)[:, : shape.frames]
@@ -97,14 +124,35 @@ class Generator:
         mean_BCTHW, _ = self.vae.encode(self._pixels([frame]))
         return self.vae.normalise(mean_BCTHW.float())[0]
 
-    @torch.inference_mode()
     def encode_clip(self, frames: Iterator[np.ndarray]) -> Tensor:
         """The latent (C,T,H,W) of 4n+1 frames, uint8 (height, width, 3) at a render size, in constant memory."""
-        state, parts = StreamState(), []
-        for batch in _batches(frames, self.model.strides.time):
-            mean_BCTHW, _ = self.vae.encode_chunk(self._pixels(batch), state)
-            parts.append(self.vae.normalise(mean_BCTHW.float())[0])
-        return torch.cat(parts, dim=1)
+        return self._encode(self._pixels(batch) for batch in _batches(frames, self.model.strides.time))
+
+    @torch.inference_mode()
+    def know_pictures(
+        self, plan: Plan, start: np.ndarray, end: np.ndarray | None = None, level: float = 0.0
+    ) -> tuple[Condition, ...]:
+        """What start and end image are to this model; frames are uint8 (height, width, 3) at a render size.
+
+        `level` says how far the start image may be redrawn; a model that takes it as channels keeps it.
+        """
+        if self.model.form.start == "tokens":
+            last = self.model.strides.latent(plan.render).frames - 1
+            known = [KnownFrames(self.encode_picture(start), level=level)]
+            known += [KnownFrames(self.encode_picture(end), start=last)] if end is not None else []
+            return tuple(known)
+        assert not level, "the plan has refused it"
+        pictures_ISE = None
+        if self.parts.image is not None:
+            pictures_ISE = self.parts.image().encode([start] if end is None else [start, end])
+            if not self.keeps:
+                self.parts.image.release()
+        known_CTHW = self._encode(self._ends(plan.render.frames, start, end))
+        mask_CTHW = known_CTHW.new_zeros(self.model.strides.time, *known_CTHW.shape[1:])
+        mask_CTHW[:, 0] = 1
+        if end is not None:
+            mask_CTHW[-1, -1] = 1
+        return (BesideNoise(torch.cat([mask_CTHW, known_CTHW]), pictures_ISE),)
 
     def decode(self, latent_CTHW: Tensor) -> Iterator[np.ndarray]:
         """The frames of a latent, one by one, uint8 (height, width, 3), in constant memory."""
@@ -121,35 +169,61 @@ class Generator:
         return (pixels.float() / 127.5 - 1).to(self.dtype)
 
     def _shift(self, render: VideoShape) -> float:
-        """The timestep shift for this size; the one in the scheduler's config is for the default size."""
+        """The timestep shift for this size; where it grows, that of the scheduler's config is for the default size."""
+        if not self.model.card.shift_grows:
+            return self.model.flow_shift
         default, area = self.model.card.sizes[0], render.height * render.width
         return shift_for(area, base_tokens=default.width * default.height, base_shift=self.model.flow_shift)
 
-    def _text_keys(self, prompt: Prompt, guidance: float) -> TextKeys:
-        states = self.text.encode([prompt.text])
-        if guidance != 1:
-            states += self.text.encode([prompt.negative], option="negative")
-        return self.dit.encode_text(states)
+    def _ends(self, frames: int, start: np.ndarray, end: np.ndarray | None) -> Iterator[Tensor]:
+        """A video of which the first frame and the last one are there, and grey between, as a VAE's stream takes it."""
+        first = self._pixels([start])
+        yield first
+        for stop in range(1 + self.model.strides.time, frames + 1, self.model.strides.time):
+            chunk = first.new_zeros(*first.shape[:2], self.model.strides.time, *first.shape[3:])
+            if end is not None and stop == frames:
+                chunk[:, :, -1:] = self._pixels([end])
+            yield chunk
 
-    def _velocity(self, state: State, keys: TextKeys, guidance: float) -> Velocity:
-        """The velocity field that the solver walks: the prompt and its negative as one pack of two clips."""
-        clips = 1 if guidance == 1 else 2
-        patch, channels = self.model.strides.patch, state.latent_CTHW.shape[0]
-        scale_F = _by_frame(state.scale_THW, patch)
-        scale = scale_F if scale_F is not None else _by_token(state.scale_THW, patch)
-        all_free = bool((state.scale_THW == 1).all())
-        assert not state.references or patch[0] == 1, "a reference picture is one latent frame"
+    @torch.inference_mode()
+    def _encode(self, chunks: Iterator[Tensor]) -> Tensor:
+        state, parts = StreamState(), []
+        for chunk in chunks:
+            mean_BCTHW, _ = self.vae.encode_chunk(chunk, state)
+            parts.append(self.vae.normalise(mean_BCTHW.float())[0])
+        return torch.cat(parts, dim=1)
+
+    def _told(self, plan: Plan, prompt: Prompt) -> Told:
+        encoder = self.parts.text()
+        (states,), negative = encoder.encode([prompt.text]), None
+        if any(guidance != 1 for guidance in plan.guidances):
+            (negative,) = encoder.encode([prompt.negative], option="negative")
+        if not self.keeps:
+            self.parts.text.release()
+        return Told(states, negative, self.model.card.fps)
+
+    def _velocity(self, plan: Plan, state: State, told: Told, laid: ExitStack) -> Velocity:
+        """The field that the solver walks: of each level, that of its expert, with its LoRAs laid on meanwhile."""
+        last, fields = self.model.form.boundary * NUM_TIMESTEPS, dict[int, Velocity]()
 
         def velocity(x_CTHW: Tensor, sigma: float) -> Tensor:
-            patches_LP, layout = pack([x_CTHW] * clips, patch)
-            if state.references:
-                layout = replace(layout, references=(state.references,) * clips)
-            levels = (scale * (timestep_of(sigma) / NUM_TIMESTEPS)).repeat(clips)
-            parts = unpack(self.dit(patches_LP, layout, levels, keys), layout, channels, patch)
-            v_CTHW = parts[0] if clips == 1 else guide(parts[0], parts[1], guidance)
-            return v_CTHW if all_free else v_CTHW * state.scale_THW
+            number = int(timestep_of(sigma) < last)
+            if number not in fields:
+                fields.clear()
+                laid.close()
+                for other in self.parts.experts:
+                    if other is not self.parts.experts[number] and not self.keeps:
+                        other.release()
+                dit = self.parts.experts[number]()
+                laid.enter_context(laid_on(dit, self._loras(plan, number)))
+                fields[number] = guided(dit, state, told, plan.guidances[number])
+            return fields[number](x_CTHW, sigma)
 
         return velocity
+
+    def _loras(self, plan: Plan, number: int) -> list[Lora]:
+        name = ("high", "low")[number] if len(self.parts.experts) > 1 else ""
+        return [lora for lora in plan.loras if not name or lora.expert in ("", name)]
 
 
 def _watched(velocity: Velocity, on_estimate: Callable[[Tensor], None]) -> Velocity:
@@ -175,16 +249,3 @@ def _batches(frames: Iterator[np.ndarray], time: int) -> Iterator[list[np.ndarra
         break
     while batch := list(islice(frames, time)):
         yield batch
-
-
-def _by_frame(scale_THW: Tensor, patch: tuple[int, int, int]) -> Tensor | None:
-    """The scale of each token frame; None where it differs inside one."""
-    frames = scale_THW[:: patch[0], 0, 0]
-    same = (scale_THW == frames.repeat_interleave(patch[0])[:, None, None]).all()
-    return frames if bool(same) else None
-
-
-def _by_token(scale_THW: Tensor, patch: tuple[int, int, int]) -> Tensor:
-    """The scale of each token, frame by frame, row by row."""
-    t, h, w = patch
-    return scale_THW[::t, ::h, ::w].flatten()

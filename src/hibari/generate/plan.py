@@ -22,7 +22,8 @@ WORTH_SAYING = 0.98  # a crop that leaves more is not worth a note
 class Plan:
     """A request with nothing left open. `picks[i]` is the rendered frame that delivered frame i shows.
 
-    `flow_shift` is None where the model's own holds, which grows with the size.
+    `guidance_2` is the second expert's where it is not the first one's. `flow_shift` is None where the model's own
+    holds.
 
     A plan over a clip has its `source`. Of an extension the clip's own frames are delivered first, and `picks` are
     those of the frames after them. `loras` are laid on the model for this walk.
@@ -36,10 +37,16 @@ class Plan:
     steps: int
     guidance: float
     solver: str
+    guidance_2: float | None = None
     flow_shift: float | None = None
     source: SourcePlan | None = None
     loras: tuple[Lora, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def guidances(self) -> tuple[float, float]:
+        """The guidance of a model's first expert, and of its second one."""
+        return self.guidance, self.guidance if self.guidance_2 is None else self.guidance_2
 
     @property
     def frames(self) -> int:
@@ -85,6 +92,7 @@ def make_plan(request: GenerationRequest, model: Model, seed: int, clip: ClipSha
         picks=picks,
         steps=card.steps if request.steps is None else request.steps,
         guidance=card.guidance if request.guidance is None else request.guidance,
+        guidance_2=card.guidance_2 if request.guidance is None else None,
         solver=card.solver,
         flow_shift=request.flow_shift,
         source=source,
