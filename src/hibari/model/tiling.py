@@ -11,26 +11,14 @@ Legend: B batch, C channels, T H W time, rows, columns of whatever grid the laye
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise, product
-from math import ceil
-from typing import NamedTuple
+from itertools import product
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hibari.model.vae import StreamState, VAEConfig, WanVAE, fold, unfold
-
-LEVELS = 2  # the finest levels of the pyramid, which are tiled
-
-
-class Span(NamedTuple):
-    """Cells `start` to `stop` along one axis, which need those from `low` to `high`."""
-
-    start: int
-    stop: int
-    low: int
-    high: int
+from hibari.model.tiles import Span, decoder_halo, encoder_halo, spans, tiled_levels
+from hibari.model.vae import StreamState, WanVAE, fold, unfold
 
 
 @dataclass
@@ -47,7 +35,7 @@ class TiledState:
 
 def decode_tiles(vae: WanVAE, latent_BCTHW: Tensor, state: TiledState, tile: int) -> Tensor:
     """The next latent frames of a clip as `WanVAE.decode_chunk` decodes them, by tiles of at most `tile` pixels."""
-    decoder, whole, tiled = vae.decoder, state.whole, tiled_levels(vae.config)
+    decoder, whole, tiled = vae.decoder, state.whole, tiled_levels(len(vae.config.dim_mult))
     latent_BCTHW = latent_BCTHW.contiguous(memory_format=torch.channels_last_3d)
     x = decoder.mid_block(decoder.conv_in(vae.post_quant_conv(latent_BCTHW, whole), whole), whole)
     for block in decoder.up_blocks[:-tiled]:
@@ -55,7 +43,7 @@ def decode_tiles(vae: WanVAE, latent_BCTHW: Tensor, state: TiledState, tile: int
     whole.started = True
 
     cell = (vae.config.patch_size or 1) * 2 ** (tiled - 1)
-    halo = decoder_halo(vae.config)
+    halo = decoder_halo(len(vae.config.dim_mult), vae.config.num_res_blocks + 1)
     video_BCTHW: Tensor | None = None
     for rows, columns in _tiles(x, tile // cell, halo, multiple=1):
         part, own = x[..., rows.low : rows.high, columns.low : columns.high], state.of((rows, columns))
@@ -73,12 +61,13 @@ def decode_tiles(vae: WanVAE, latent_BCTHW: Tensor, state: TiledState, tile: int
 
 def encode_tiles(vae: WanVAE, video_BCTHW: Tensor, state: TiledState, tile: int) -> tuple[Tensor, Tensor]:
     """Mean and log-variance of the next frames of a clip, as `WanVAE.encode_chunk` has them, by tiles."""
-    encoder, tiled, patch = vae.encoder, tiled_levels(vae.config), vae.config.patch_size or 1
+    encoder, tiled, patch = vae.encoder, tiled_levels(len(vae.config.dim_mult)), vae.config.patch_size or 1
     cell = 2**tiled
     count = tiled * (1 if vae.config.is_residual else vae.config.num_res_blocks + 1)
     x_BCTHW = fold(video_BCTHW, patch)
     coarse: Tensor | None = None
-    for rows, columns in _tiles(x_BCTHW, tile // patch, encoder_halo(vae.config), multiple=cell):
+    halo = encoder_halo(len(vae.config.dim_mult), vae.config.num_res_blocks)
+    for rows, columns in _tiles(x_BCTHW, tile // patch, halo, multiple=cell):
         part, own = x_BCTHW[..., rows.low : rows.high, columns.low : columns.high], state.of((rows, columns))
         part = encoder.conv_in(part.contiguous(memory_format=torch.channels_last_3d), own)
         for block in encoder.down_blocks[:count]:
@@ -97,35 +86,6 @@ def encode_tiles(vae: WanVAE, video_BCTHW: Tensor, state: TiledState, tile: int)
     whole.started = True
     mean, logvar = vae.quant_conv(x, whole).chunk(2, dim=1)
     return mean, logvar
-
-
-def tiled_levels(config: VAEConfig) -> int:
-    """How many of the finest levels are tiled; the coarsest never is."""
-    return min(LEVELS, len(config.dim_mult) - 1)
-
-
-def decoder_halo(config: VAEConfig) -> int:
-    """How far the tiled levels of the decoder see, in cells of the grid that they start from."""
-    reach = 1 + 2 * (config.num_res_blocks + 1)  # the last convolution, and those of the finest level
-    for _ in range(tiled_levels(config) - 1):
-        reach = ceil((reach + 1) / 2) + 2 * (config.num_res_blocks + 1)
-    return reach
-
-
-def encoder_halo(config: VAEConfig) -> int:
-    """How far the tiled levels of the encoder see, in cells of the finest grid; a multiple of what becomes one cell."""
-    reach, cell = 0, 2 ** tiled_levels(config)
-    for _ in range(tiled_levels(config)):
-        reach = 2 * reach + 1 + 2 * config.num_res_blocks
-    return ceil((reach + 1) / cell) * cell
-
-
-def spans(length: int, tile: int, halo: int, multiple: int = 1) -> list[Span]:
-    """An axis of `length` cells in nearly equal parts of at most `tile`, at multiples of `multiple`, with a halo."""
-    units = length // multiple
-    count = min(units, ceil(length / max(tile, multiple)))
-    edges = [units * index // count * multiple for index in range(count + 1)]
-    return [Span(a, b, max(0, a - halo), min(length, b + halo)) for a, b in pairwise(edges)]
 
 
 def _tiles(x_BCTHW: Tensor, tile: int, halo: int, multiple: int) -> Iterator[tuple[Span, Span]]:
