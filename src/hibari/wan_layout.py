@@ -95,6 +95,7 @@ _FIXED: Mapping[str, Any] = MappingProxyType(
 )
 _IMAGE_DIM = 1280
 _TWO_PICTURES = 2 * 257
+FLOW_SHIFT = 5.0  # what generate.py takes where a task asks for no other
 _BOUNDARY = {16: 0.875, 36: 0.9}  # of Wan 2.2, by the channels that its transformers take
 
 
@@ -159,6 +160,12 @@ def dit_values(folder: Path) -> dict[str, Any]:
             f"{path}: not an original Wan config ({type(error).__name__}: {error}).", option="model"
         ) from error
     return published
+
+
+def configs(found: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
+    """The published config of each part that has one, by `places`; raises BadWeights."""
+    transformers = {part: dit_values(place) for part, place in found.items() if part.startswith("transformer")}
+    return transformers | {"vae": dict(VAES[found["vae"].name]), "scheduler": {"flow_shift": FLOW_SHIFT}}
 
 
 def index(folder: Path, name: str) -> dict[str, Any]:

@@ -61,8 +61,8 @@ class Card:
             raise BadWeights(f"{path}: not a model card ({error}).", option="model") from error
 
 
-def published(name: str, space: int, verbs: tuple[str, ...]) -> Card:
-    """The card of a folder without one, by its VAE's stride in space: Wan 2.1 renders 480p, Wan 2.2 TI2V 704p."""
+def published(name: str, licence: str, space: int, verbs: tuple[str, ...]) -> Card:
+    """The card of a folder that nobody knows, by its VAE's stride in space: Wan 2.1 renders 480p, Wan 2.2 TI2V 704p."""
     if space == 8:
         sizes, fps = ["832x480", "480x832", "624x624", "1280x720", "720x1280"], 16
     else:
@@ -70,7 +70,7 @@ def published(name: str, space: int, verbs: tuple[str, ...]) -> Card:
     return Card(
         name=name,
         revision="unknown",
-        licence="see the folder",
+        licence=licence,
         sizes=tuple(Size.parse(size) for size in sizes),
         fps=fps,
         seconds=5.0,

@@ -5,8 +5,10 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from hibari.catalog.folder import Model, open_folder
+from hibari.catalog.licence import check_licence
 from hibari.config import Settings
 from hibari.errors import BadWeights, UnknownModel, install
+from hibari.wan_layout import is_original
 
 GROUP = "hibari.weights"
 
@@ -15,8 +17,13 @@ def names(settings: Settings) -> list[str]:
     """The names of the models that are here: installed, then those in HIBARI_HOME/models."""
     installed = sorted(entry.name for entry in entry_points(group=GROUP))
     folders = settings.models_folder
-    own = sorted(path.parent.name for path in folders.glob("*/model_index.json")) if folders.is_dir() else []
+    own = sorted(path.name for path in folders.iterdir() if _is_model(path)) if folders.is_dir() else []
     return list(dict.fromkeys(installed + own))
+
+
+def _is_model(path: Path) -> bool:
+    """Whether that folder is a model's, whole or not; a hidden one is a pull's that is under way."""
+    return not path.name.startswith(".") and ((path / "model_index.json").is_file() or is_original(path))
 
 
 def check_names(wanted: Iterable[str], settings: Settings) -> None:
@@ -35,7 +42,23 @@ def _is_path(name: str) -> bool:
 
 
 def find(name: str, settings: Settings) -> Model:
-    """The model of that name, or in the folder at that path, checked; raises UnknownModel or BadWeights."""
+    """The model of that name, or in the folder at that path, checked; raises UnknownModel or BadWeights.
+
+    One whose licence may not be used here is a LicenceNotAllowed.
+    """
+    model = look(name, settings)
+    check_model_licence(model, settings)
+    return model
+
+
+def check_model_licence(model: Model, settings: Settings) -> None:
+    """Raise LicenceNotAllowed where a model's licence may not be used here."""
+    accepted = model.pulled is not None and model.pulled.accepted
+    check_licence(model.name, model.card.licence, settings, accepted=accepted)
+
+
+def look(name: str, settings: Settings) -> Model:
+    """The model of that name as `find` gives it, whatever its licence: for looking at, and not for using."""
     if _is_path(name):
         if not Path(name).expanduser().is_dir():
             raise UnknownModel(f"{name}: no such folder.", option="model", hint=_here(settings))

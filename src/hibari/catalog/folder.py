@@ -1,9 +1,13 @@
-"""One model's folder, checked cheaply: every part there, every config readable, no file cut short."""
+"""One model's folder, checked cheaply: every part there, every config readable, no file cut short.
+
+It is a diffusers folder, or an original checkpoint, which is read in the words of the diffusers form.
+"""
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,9 +15,19 @@ from typing import Any
 from hibari.catalog import card as cards
 from hibari.catalog import world as worlds
 from hibari.catalog.form import NATIVE, Form, expert_folders, form_of, learned_verbs
+from hibari.catalog.licence import NOT_STATED, stated_licence
+from hibari.catalog.published import Published, recognise
+from hibari.catalog.pulled import FILE as PULLED
+from hibari.catalog.pulled import Pulled
 from hibari.errors import BadWeights
 from hibari.media.files import file_sha256
 from hibari.shapes import Strides
+from hibari.wan_layout import IMAGE_ENCODER, TEXT_ENCODER, is_original
+from hibari.wan_layout import configs as original_configs
+from hibari.wan_layout import index as original_index
+from hibari.wan_layout import places as original_places
+
+Configs = Mapping[str, Mapping[str, Any]]
 
 PARTS = {  # with weights, and the classes of them that Hibari runs
     "transformer": ("WanTransformer3DModel", "SkyReelsV2Transformer3DModel"),
@@ -27,13 +41,19 @@ CONFIGS = {
     "scheduler": "scheduler_config.json",
     "image_processor": "preprocessor_config.json",
 }
+TELLING = ("text_encoder", "image_encoder", TEXT_ENCODER, IMAGE_ENCODER)  # parts that tell a transformer what to draw
 METADATA = "__metadata__"  # in a safetensors header, beside its tensors
 MAX_HEADER = 100_000_000  # the bound of the safetensors format
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model that is here and whole: its card, its folder, and what the folder's configs say."""
+    """A model that is here and whole: its card, its folder, and what the folder's configs say.
+
+    `places` are where its parts lie (folders, or files of an original checkpoint) and `configs` what they are in
+    published words; of a model that diffusers runs, both are empty. `published` is the known model that it is, or is a
+    variant of; `pulled` the record of its pull.
+    """
 
     card: cards.Card
     folder: Path
@@ -42,6 +62,10 @@ class Model:
     flow_shift: float
     world: worlds.World | None
     files: tuple[Path, ...]
+    places: Mapping[str, Path] = field(default_factory=dict)
+    configs: Configs = field(default_factory=dict)
+    published: Published | None = None
+    pulled: Pulled | None = None
 
     @property
     def name(self) -> str:
@@ -52,48 +76,101 @@ class Model:
         """Bytes of all weights."""
         return sum(path.stat().st_size for path in self.files)
 
+    @property
+    def stated_revision(self) -> str:
+        """The revision that the card states, or the pull; "unknown" where neither does."""
+        if self.card.revision == "unknown" and self.pulled is not None:
+            return self.pulled.revision[:12]
+        return self.card.revision
+
     @cached_property
     def revision(self) -> str:
-        """The revision that the card states; for a folder without one, the sha256 of its transformer and VAE."""
-        if self.card.revision != "unknown":
-            return self.card.revision
-        return f"sha256:{_digest(path for path in self.files if path.parent.name != 'text_encoder')[:16]}"
+        """The stated revision; for a folder without one, the sha256 of its transformer and VAE."""
+        if self.stated_revision != "unknown":
+            return self.stated_revision
+        drawing = [path for path in self.files if path.parent.name not in TELLING and path.name not in TELLING]
+        return f"sha256:{self._digest(drawing)[:16]}"
 
     @cached_property
     def weights_sha256(self) -> str:
         """The sha256 of the sha256 of every weights file, in order: these very weights, whatever the card says."""
-        return _digest(self.files)
+        return self._digest(self.files)
+
+    def _digest(self, files: Iterable[Path]) -> str:
+        digest = hashlib.sha256()
+        for path in files:
+            digest.update(bytes.fromhex(self._recorded(path) or file_sha256(path)))
+        return digest.hexdigest()
+
+    def _recorded(self, path: Path) -> str:
+        """The sha256 of a file that the pull has recorded; "" where there is none, or the file is younger."""
+        if self.pulled is None or path.stat().st_mtime > (self.folder / PULLED).stat().st_mtime:
+            return ""
+        kind, _, checksum = self.pulled.files.get(str(path.relative_to(self.folder)), "").partition(":")
+        return checksum if kind == "sha256" else ""
 
 
 def open_folder(folder: Path, name: str = "") -> Model:
     """A model's folder, read and checked without its tensors; raises BadWeights."""
+    name = name or folder.name
     if not folder.is_dir():
         raise BadWeights(f"{folder}: no such folder.", option="model")
-    if not (folder / "model_index.json").is_file():
-        raise BadWeights(f"{folder}: no model_index.json, so not a diffusers folder.", option="model")
-    index = read_json(folder / "model_index.json")
-    if (pipeline := str(index.get("_class_name"))) not in NATIVE:
-        from hibari.catalog.foreign import open_foreign  # it builds on this room
+    if is_original(folder):
+        index, places = original_index(folder, name), original_places(folder)
+        configs: Configs = original_configs(places)
+    elif (folder / "model_index.json").is_file():
+        index = read_json(folder / "model_index.json")
+        if (pipeline := str(index.get("_class_name"))) not in NATIVE:
+            from hibari.catalog.foreign import open_foreign  # it builds on this room
 
-        return open_foreign(folder, pipeline, index, name or folder.name)
-    parts, configs = _parts(folder, index)
-    files = tuple(path for part in parts for path in weight_files(folder / part))
+            return open_foreign(folder, pipeline, index, name)
+        places, configs = _parts(folder, index)
+    else:
+        raise BadWeights(
+            f"{folder}: neither a diffusers folder (model_index.json) nor a Wan checkpoint.", option="model"
+        )
+    weights = {part: place for part, place in places.items() if part in PARTS}
+    files = tuple(path for place in weights.values() for path in weight_files(place))
     for path in files:
-        read_header(path)
+        check_whole(path)
     strides, form = _strides(folder, index, configs)
-    name = name or folder.name
-    card_file, world_file = folder / cards.FILE, folder / worlds.FILE
+    known, pulled = recognise(name, index, configs["transformer"]), Pulled.load(folder)
+    world_file = folder / worlds.FILE
     return Model(
-        card=cards.Card.load(card_file)
-        if card_file.is_file()
-        else cards.published(name, strides.space, learned_verbs(index, form)),
+        card=_card(folder, name, strides, known, pulled, learned_verbs(index, form)),
         folder=folder,
         form=form,
         strides=strides,
-        flow_shift=_flow_shift(configs["scheduler"]),
+        flow_shift=_flow_shift(configs["scheduler"], known, original=is_original(folder)),
         world=worlds.World.load(world_file) if world_file.is_file() else None,
         files=files,
+        places=places,
+        configs=configs,
+        published=known,
+        pulled=pulled,
     )
+
+
+def _card(
+    folder: Path, name: str, strides: Strides, known: Published | None, pulled: Pulled | None, verbs: tuple[str, ...]
+) -> cards.Card:
+    """The card in the folder; or of the published model that it is; or of the family."""
+    if (folder / cards.FILE).is_file():
+        return cards.Card.load(folder / cards.FILE)
+    licence = pulled.licence if pulled else stated_licence(folder)
+    if known is None:
+        return cards.published(name, licence, strides.space, verbs)
+    if licence == NOT_STATED and known.is_called(name):
+        licence = known.licence
+    return known.card_of(name, licence, verbs)
+
+
+def check_whole(path: Path) -> None:
+    """Raise BadWeights for a weights file that is cut short or damaged, as far as its ends tell."""
+    if path.suffix == ".safetensors":
+        read_header(path)
+    elif not zipfile.is_zipfile(path):  # the list of what is in it comes last
+        raise BadWeights(f"{path}: cut short, or not a file of tensors.", **_AGAIN)
 
 
 def read_header(path: Path) -> dict[str, Any]:
@@ -122,7 +199,10 @@ _AGAIN = {"option": "model", "hint": "Install or copy the weights again."}
 
 
 def weight_files(part: Path) -> Iterator[Path]:
-    """The safetensors files of one part: those that its index names, or all that are there; raises BadWeights."""
+    """The files of one part: itself, those that its index names, or all safetensors there; raises BadWeights."""
+    if part.is_file():
+        yield part
+        return
     indexes = sorted(part.glob("*.safetensors.index.json"))
     if indexes:
         shards = read_json(indexes[0]).get("weight_map", {})
@@ -150,8 +230,8 @@ def read_json(path: Path) -> dict[str, Any]:
     return found
 
 
-def _parts(folder: Path, index: dict[str, Any]) -> tuple[list[str], dict[str, dict[str, Any]]]:
-    """The parts with weights that this folder needs, and the configs of all its parts; raises BadWeights."""
+def _parts(folder: Path, index: dict[str, Any]) -> tuple[dict[str, Path], Configs]:
+    """Where the parts of a diffusers folder lie that this model needs, and their configs; raises BadWeights."""
     parts = [*expert_folders(index), "vae", "text_encoder"]
     transformers = {part: read_json(folder / part / "config.json") for part in expert_folders(index)}
     sees_pictures = transformers["transformer"].get("image_dim") is not None
@@ -165,10 +245,11 @@ def _parts(folder: Path, index: dict[str, Any]) -> tuple[list[str], dict[str, di
         part: read_json(folder / part / "config.json") for part in parts if part not in transformers
     }
     others = {part: file for part, file in CONFIGS.items() if part != "image_processor" or sees_pictures}
-    return parts, configs | {part: read_json(folder / part / file) for part, file in others.items()}
+    configs |= {part: read_json(folder / part / file) for part, file in others.items()}
+    return {part: folder / part for part in configs}, configs
 
 
-def _strides(folder: Path, index: dict[str, Any], configs: dict[str, dict[str, Any]]) -> tuple[Strides, Form]:
+def _strides(folder: Path, index: dict[str, Any], configs: Configs) -> tuple[Strides, Form]:
     vae, transformer = configs["vae"], configs["transformer"]
     try:
         # The first published folders do not say their factors; their VAE is the 4x8x8 one.
@@ -177,7 +258,7 @@ def _strides(folder: Path, index: dict[str, Any], configs: dict[str, dict[str, A
         strides = Strides(
             time=int(time), space=int(space), channels=int(vae["z_dim"]), patch=(patch[0], patch[1], patch[2])
         )
-        form = form_of(index, transformer, strides.channels, strides.time)
+        form = form_of(index, dict(transformer), strides.channels, strides.time)
         for key in ("in_channels", "out_channels", "patch_size", "text_dim", "image_dim"):
             if configs[form.experts[-1]].get(key) != transformer.get(key):
                 raise ValueError(f"the two transformers differ in {key}")
@@ -186,16 +267,13 @@ def _strides(folder: Path, index: dict[str, Any], configs: dict[str, dict[str, A
     return strides, form
 
 
-def _flow_shift(scheduler: dict[str, Any]) -> float:
-    """The timestep shift frozen into a scheduler's config: UniPC calls it `flow_shift`, FlowMatchEuler `shift`."""
-    for key in ("flow_shift", "shift"):
-        if isinstance(scheduler.get(key), int | float):
-            return float(scheduler[key])
-    return 1.0
-
-
-def _digest(files: Iterable[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in files:
-        digest.update(bytes.fromhex(file_sha256(path)))
-    return digest.hexdigest()
+def _flow_shift(scheduler: Mapping[str, Any], known: Published | None, *, original: bool) -> float:
+    """The timestep shift: the one frozen into the scheduler's config (UniPC calls it `flow_shift`, FlowMatchEuler
+    `shift`); of a published model whose scheduler states none, its authors' default.
+    """
+    stated = next(
+        (scheduler[key] for key in ("flow_shift", "shift") if isinstance(scheduler.get(key), int | float)), 1.0
+    )
+    if known is not None and (original or stated == 1.0):
+        return known.flow_shift
+    return float(stated)

@@ -12,6 +12,7 @@ from hibari.catalog import card as cards
 from hibari.catalog.families import Family, family_of
 from hibari.catalog.folder import Model, read_header, read_json, weight_files
 from hibari.catalog.form import Form
+from hibari.catalog.licence import stated_licence
 from hibari.catalog.pipelines import Call, call_of, pipelines_folder
 from hibari.errors import BadWeights
 from hibari.request import MAX_SIDE, MIN_SIDE, Size
@@ -23,6 +24,7 @@ SHIFTS = ("flow_shift", "shift")
 BARE = ("Tokenizer", "TokenizerFast", "Processor", "Extractor", "Scheduler")  # classes that have no weights
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 DEFAULT_SECONDS = 5.0
+FALLBACK = (832, 480)  # pixels, where neither the family nor the pipeline says
 
 
 def open_foreign(folder: Path, pipeline: str, index: dict[str, Any], name: str) -> Model:
@@ -39,7 +41,9 @@ def open_foreign(folder: Path, pipeline: str, index: dict[str, Any], name: str) 
     scheduler = _scheduler(folder)
     family, card_file = family_of(pipeline), folder / cards.FILE
     known = cards.Card.load(card_file) if card_file.is_file() else None
-    card = known or _card(name, pipeline, call, family, _guidance(folder, call), parts.get("scheduler", "its own"))
+    card = known or _card(
+        folder, name, pipeline, call, family, _guidance(folder, call), parts.get("scheduler", "its own")
+    )
     return Model(
         card=card,
         folder=folder,
@@ -73,10 +77,10 @@ def _check_call(pipeline: str, call: Call) -> None:
     lacks = [name for name in ("prompt", "height", "width") if name not in call.takes]
     lacks += [] if frames_name(call.takes) else ["num_frames"]
     needs = sorted(call.needs - GIVEN)
-    if lacks:
-        raise BadWeights(f"{pipeline} takes no {', '.join(lacks)}: no pipeline that Hibari can ask.", option="model")
     if needs:
         raise BadWeights(f"{pipeline} needs {', '.join(needs)}, which no request here has.", option="model")
+    if lacks:
+        raise BadWeights(f"{pipeline} takes no {', '.join(lacks)}: no pipeline that Hibari can ask.", option="model")
     if not call.counts:
         raise BadWeights(f"{pipeline} counts no steps: it could be neither followed nor stopped.", option="model")
 
@@ -147,7 +151,9 @@ def _guidance(folder: Path, call: Call) -> float:
     return float(found) if isinstance(found, int | float) else 1.0
 
 
-def _card(name: str, pipeline: str, call: Call, family: Family, guidance: float, scheduler: str) -> cards.Card:
+def _card(
+    folder: Path, name: str, pipeline: str, call: Call, family: Family, guidance: float, scheduler: str
+) -> cards.Card:
     """The card of a folder without one, by its family and its pipeline's own defaults."""
     usual = call.defaults.get(frames_name(call.takes))
     frames = family.frames or (usual if isinstance(usual, int) else 49)
@@ -156,7 +162,7 @@ def _card(name: str, pipeline: str, call: Call, family: Family, guidance: float,
     return cards.Card(
         name=name,
         revision="unknown",
-        licence="see the folder",
+        licence=stated_licence(folder),
         about=f"{pipeline}, run by diffusers. {family.about}".strip(),
         sizes=_sizes(call, family),
         fps=family.fps,
@@ -172,11 +178,11 @@ def _card(name: str, pipeline: str, call: Call, family: Family, guidance: float,
 def _sizes(call: Call, family: Family) -> tuple[Size, ...]:
     if family.sizes:
         return tuple(map(Size.parse, family.sizes))
-    width, height = call.defaults.get("width"), call.defaults.get("height")
-    if not all(isinstance(side, int) and MIN_SIDE <= side <= MAX_SIDE for side in (width, height)):
-        width, height = 832, 480
+    usual = [call.defaults.get(side) for side in ("width", "height")]
+    sides = [side for side in usual if isinstance(side, int) and MIN_SIDE <= side <= MAX_SIDE]
+    width, height = sides if len(sides) == len(usual) else FALLBACK
     multiple = family.strides.pixel_multiple
-    landscape = Size(int(width) // multiple * multiple, int(height) // multiple * multiple)
+    landscape = Size(width // multiple * multiple, height // multiple * multiple)
     return tuple(dict.fromkeys((landscape, Size(landscape.height, landscape.width))))
 
 

@@ -30,10 +30,9 @@ def stated_licence(folder: Path) -> str:
     except OSError:
         return NOT_STATED
     matter = re.match(r"---\s*\n(.*?)\n---", head, re.S)
-    found = (
-        dict(re.findall(r"^(license|license_name):[ \t]*['\"]?([\w.+-]+)['\"]?[ \t]*$", matter[1], re.M))
-        if matter
-        else {}
+    stated = matter[1] if matter else ""
+    found: dict[str, str] = dict(
+        re.findall(r"^(license|license_name):[ \t]*['\"]?([\w.+-]+)['\"]?[ \t]*$", stated, re.M)
     )
     if found.get("license") == "other":
         return found.get("license_name", "other")

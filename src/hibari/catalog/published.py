@@ -4,7 +4,8 @@ The facts are in `published.json`. Sizes, frame rates, steps, guidance and shift
 and generate.py of Wan-Video/Wan2.1 and Wan-Video/Wan2.2, README.md and generate_video_df.py of SkyworkAI/SkyReels-V2.
 Repositories and architectures: the same, docs/source/en/api/pipelines/{wan,skyreels_v2}.md and
 scripts/convert_{wan,skyreelsv2}_to_diffusers.py of huggingface/diffusers. Licences: the repositories' LICENSE.txt.
-`gigabytes` are sums of the published weights, rounded; before a download the hub's own sizes count.
+`gigabytes` are sums of the published weights, rounded; before a download the hub's own sizes count. What each can do
+follows from its form (`form.learned_verbs`).
 """
 
 import json
@@ -14,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from hibari.catalog.card import VERBS, Card
+from hibari.catalog.card import Card
 from hibari.errors import UnknownModel
 from hibari.request import Size
 
@@ -25,9 +26,9 @@ PATTERNS: Mapping[Layout, tuple[str, ...]] = {
         "model_index.json", "*/*.json", "*/*.safetensors", "tokenizer/*", "README.md", "LICENSE*",
     ),
     "original": (
-        "config.json", "*.safetensors", "*.safetensors.index.json", "*_noise_model/*.json", "*_noise_model/*.safetensors",
-        "Wan2.*_VAE.pth", "models_t5_umt5-xxl-enc-bf16.pth", "google/umt5-xxl/*", "models_clip_*.pth", "README.md",
-        "LICENSE*",
+        "config.json", "*.safetensors", "*.safetensors.index.json", "*_noise_model/*.json",
+        "*_noise_model/*.safetensors", "Wan2.*_VAE.pth", "models_t5_umt5-xxl-enc-bf16.pth", "google/umt5-xxl/*",
+        "models_clip_*.pth", "README.md", "LICENSE*",
     ),
 }  # fmt: skip
 """Which files of a repository are taken; "*" stands for no slash. No code, no second form of the weights."""
@@ -61,11 +62,13 @@ class Published:
     flow_shift: float
     card: Mapping[str, Any]
 
-    def card_of(self, name: str, licence: str) -> Card:
-        """Its card, for a folder of that name."""
+    def card_of(self, name: str, licence: str, verbs: tuple[str, ...]) -> Card:
+        """Its card, for a folder of that name. The authors' shift is the same at every size."""
         values = {**self.card, "sizes": tuple(Size.parse(size) for size in self.card["sizes"])}
-        values["verbs"] = tuple(self.card["verbs"])
-        return Card(name=name, revision="unknown", licence=licence, about=self.about, **values)
+        about = self.about
+        return Card(
+            name=name, revision="unknown", licence=licence, about=about, shift_grows=False, verbs=verbs, **values
+        )
 
     def is_called(self, name: str) -> bool:
         """Whether that is this model's name, or one of its repositories'."""
@@ -77,9 +80,7 @@ class Published:
 def published_models() -> tuple[Published, ...]:
     """Every published model that Hibari runs."""
     rows = json.loads((Path(__file__).parent / "published.json").read_text(encoding="utf-8"))
-    found = tuple(Published(**{**row, "form": Shape(**row["form"])}) for row in rows)
-    assert all(set(each.card["verbs"]) <= set(VERBS) for each in found)
-    return found
+    return tuple(Published(**{**row, "form": Shape(**row["form"])}) for row in rows)
 
 
 def published_model(name: str) -> Published:
