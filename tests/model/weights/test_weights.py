@@ -116,6 +116,15 @@ def test_the_vae_goes_both_ways(form: str, tmp_path: Path) -> None:
     assert all(torch.equal(tensor, theirs.state_dict()[key]) for key, tensor in again.state_dict().items())
 
 
+def test_a_published_vae_folder_has_a_key_that_means_nothing(tmp_path: Path) -> None:
+    tiny_vae().save_pretrained(tmp_path)
+    change_config(clip_output=False)(tmp_path)
+    load_vae(tmp_path)
+    change_config(clip_outputs=False)(tmp_path)
+    with pytest.raises(BadWeights, match="unknown key clip_outputs"):
+        load_vae(tmp_path)
+
+
 def test_an_older_vae_folder_lacks_what_came_later(tmp_path: Path) -> None:
     AutoencoderKLWan(base_dim=8, num_res_blocks=1).save_pretrained(tmp_path)
     change_config(is_residual="gone", patch_size="gone", scale_factor_spatial="gone")(tmp_path)

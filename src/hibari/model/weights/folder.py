@@ -40,11 +40,18 @@ def read_class(folder: Path, allowed: Collection[str]) -> str:
     return found
 
 
-def read_config(folder: Path, form: type[Config], *, lacks: frozenset[str], may_lack: frozenset[str]) -> Config:
+def read_config(
+    folder: Path,
+    form: type[Config],
+    *,
+    lacks: frozenset[str],
+    may_lack: frozenset[str],
+    unread: frozenset[str] = frozenset(),
+) -> Config:
     """The config.json of a folder as a `form`, a frozen dataclass with the published field names.
 
     The file must not have the fields that it `lacks`, and need not have those that it `may_lack`; their defaults then
-    hold. A key with a leading underscore is a note of whoever wrote the file.
+    hold. Keys in `unread` mean nothing, and one with a leading underscore is a note of whoever wrote the file.
     """
     path = folder / CONFIG
     hints = typing.get_type_hints(form)
@@ -52,7 +59,7 @@ def read_config(folder: Path, form: type[Config], *, lacks: frozenset[str], may_
     for key, value in _published_values(folder).items():
         if key in hints and key not in lacks:
             values[key] = _convert(value, hints[key], f"{path}: {key}")
-        elif not key.startswith("_"):
+        elif key not in unread and not key.startswith("_"):
             raise BadWeights(f"{path}: unknown key {key}.")
     for key in hints:
         if key not in values and key not in may_lack:

@@ -14,6 +14,8 @@ MAY_LACK = frozenset(
     {"decoder_base_dim", "is_residual", "in_channels", "out_channels", "patch_size"}
     | {"scale_factor_temporal", "scale_factor_spatial"}
 )
+# Published with the Wan 2.2 form; diffusers reads it nowhere, and decodes into [-1, 1] whatever it says.
+UNREAD = frozenset({"clip_output"})
 
 
 def load_vae(folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> WanVAE:
@@ -35,7 +37,7 @@ def save_vae(model: WanVAE, folder: Path, dtype: torch.dtype | None = None) -> N
 
 def _read_config(folder: Path) -> VAEConfig:
     read_class(folder, (CLASS,))
-    config = read_config(folder, VAEConfig, lacks=frozenset(), may_lack=MAY_LACK)
+    config = read_config(folder, VAEConfig, lacks=frozenset(), may_lack=MAY_LACK, unread=UNREAD)
     where = folder / CONFIG
     if not len(config.latents_mean) == len(config.latents_std) == config.z_dim:
         raise BadWeights(f"{where}: latents_mean and latents_std must have {config.z_dim} numbers each.")
