@@ -32,7 +32,7 @@ CARD = {
     "upscale": 2,
     "fps": 8,
     "seconds": 1.0,
-    "max_seconds": 4.0,
+    "max_seconds": 8.0,
     "steps": 2,
     "guidance": 3.0,
 }

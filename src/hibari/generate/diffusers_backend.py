@@ -26,6 +26,7 @@ from hibari.catalog.foreign import LIBRARIES, frames_name, shift_name
 from hibari.errors import BadWeights, InvalidRequest, MissingDependency, install
 from hibari.generate.backend import Prompt
 from hibari.generate.conditions import Condition, KnownFrames
+from hibari.generate.fit import Fit
 from hibari.generate.plan import Plan
 
 TILED_ABOVE = 1024 * 512
@@ -92,11 +93,22 @@ class DiffusersBackend:
         """A picture (3,1,H,W), as it is: the pipeline encodes it."""
         return torch.from_numpy(frame.copy()).permute(2, 0, 1)[:, None]
 
+    def know_pictures(
+        self,
+        plan: Plan,  # noqa: ARG002  # a picture is the same to it whatever is planned
+        start: np.ndarray,
+        end: np.ndarray | None = None,
+        level: float = 0.0,
+    ) -> tuple[Condition, ...]:
+        """The start image as the first frame; a card lets no end image by, and a form no strength."""
+        assert end is None and level == 0, "a plan has let neither by"
+        return (KnownFrames(self.encode_picture(start)),)
+
     def encode_clip(self, frames: Iterator[np.ndarray]) -> Tensor:
         """The frames of a clip (3,T,H,W), as they are."""
         return torch.cat([self.encode_picture(frame) for frame in frames], dim=1)
 
-    def decode(self, latent_CTHW: Tensor) -> Iterator[np.ndarray]:
+    def decode(self, latent_CTHW: Tensor, fit: Fit | None = None) -> Iterator[np.ndarray]:  # noqa: ARG002  # it is done
         """The frames, one by one, uint8 (height, width, 3)."""
         for frame_CHW in latent_CTHW.unbind(1):
             yield frame_CHW.permute(1, 2, 0).contiguous().numpy()
@@ -144,8 +156,8 @@ class DiffusersBackend:
 
     def _tile(self, plan: Plan) -> None:
         """Have the VAE work in tiles where frames are large and it can: it is where such pipelines run out of room."""
-        vae = getattr(self.pipeline, "vae", None)
-        if hasattr(vae, "enable_tiling") and hasattr(vae, "disable_tiling"):
+        vae = self.pipeline.components.get("vae")
+        if vae is not None and hasattr(vae, "enable_tiling") and hasattr(vae, "disable_tiling"):
             large = plan.render.width * plan.render.height > TILED_ABOVE
             vae.enable_tiling() if large else vae.disable_tiling()
 
@@ -206,7 +218,7 @@ class _Steps:
 
 def _start_image(conditions: Sequence[Condition]) -> Image.Image:
     (start,) = conditions
-    assert isinstance(start, KnownFrames) and (start.start, start.level) == (0, 0.0), "a plan has let nothing else by"
+    assert isinstance(start, KnownFrames), "a plan has let nothing else by"
     return Image.fromarray(start.latent_CTHW[:, 0].permute(1, 2, 0).contiguous().numpy())
 
 
@@ -221,7 +233,7 @@ def _load_pipeline(model: Model, dtype: torch.dtype) -> Any:
         transformers.utils.logging.disable_progress_bar()
         index = diffusers.DiffusionPipeline.load_config(model.folder, local_files_only=True)
         folders = sorted({path.parent.name for path in model.files})
-        parts = {part: _load_part(model.folder / part, *index[part], dtype) for part in folders}
+        parts = {part: _load_part(model.folder / part, index[part], dtype) for part in folders}
         return getattr(diffusers, model.form.pipeline).from_pretrained(
             model.folder, local_files_only=True, use_safetensors=True, dtype=dtype, **parts
         )
@@ -232,8 +244,12 @@ def _load_pipeline(model: Model, dtype: torch.dtype) -> Any:
         raise BadWeights(f"{model.name} cannot be loaded ({_line(error)}).", option="model") from error
 
 
-def _load_part(folder: Path, library: str, class_name: str, dtype: torch.dtype) -> Any:
-    """One part with its weights; raises BadWeights unless they are all there. diffusers would make up what is not."""
+def _load_part(folder: Path, named: Sequence[str], dtype: torch.dtype) -> Any:
+    """One part, of a library and a class, with its weights; raises BadWeights unless they are all there.
+
+    diffusers by itself makes up what is missing.
+    """
+    library, class_name = named
     home = import_module(library if library in LIBRARIES else f"diffusers.pipelines.{library}")
     kind: Any = getattr(home, class_name)
     part, info = kind.from_pretrained(
