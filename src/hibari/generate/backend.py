@@ -13,6 +13,7 @@ from torch import Tensor
 
 from hibari.catalog import Model
 from hibari.generate.conditions import Condition
+from hibari.generate.fit import Fit
 from hibari.generate.plan import Plan
 
 
@@ -70,16 +71,16 @@ class Backend(Protocol):
     def encode_clip(self, frames: Iterator[np.ndarray]) -> Tensor:
         """The latent (C,T,H,W) of 4n+1 frames, uint8 (height, width, 3) at a render size."""
 
-    def decode(self, latent_CTHW: Tensor) -> Iterator[np.ndarray]:
-        """The frames of a latent, one by one, uint8 (height, width, 3)."""
+    def decode(self, latent_CTHW: Tensor, fit: Fit | None = None) -> Iterator[np.ndarray]:
+        """The frames of a latent, one by one, uint8 (height, width, 3); a `fit` says how, else that of the model."""
 
 
-def load_backend(model: Model, device: torch.device, dtype: torch.dtype) -> Backend:
-    """What runs this model, loaded; raises BadWeights or MissingDependency."""
+def load_backend(model: Model, device: torch.device, dtype: torch.dtype, fit: Fit = Fit()) -> Backend:  # noqa: B008
+    """What runs this model, loaded in the way of a `fit`; raises BadWeights or MissingDependency."""
     if model.form.backend == "native":
         from hibari.generate.generator import Generator
 
-        return Generator.load(model, device, dtype)
+        return Generator.load(model, device, dtype, fit)
     from hibari.generate.diffusers_backend import DiffusersBackend
 
     return DiffusersBackend.load(model, device, dtype)

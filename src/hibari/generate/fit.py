@@ -35,6 +35,11 @@ class Fit:
         return Fit(storage=self.storage, offload=self.offload)
 
     @property
+    def place(self) -> Literal["device", "cpu", "disk"]:
+        """Where the transformer's layers lie until they are used."""
+        return self.offload if self.offload in ("cpu", "disk") else "device"
+
+    @property
     def smaller(self) -> "Fit | None":
         """The next way to decode in less memory; None where there is none."""
         if self.frames > 1:

@@ -19,17 +19,18 @@ from hibari.flow.solver import SOLVERS, Velocity
 from hibari.flow.times import NUM_TIMESTEPS, schedule, shift_for, timestep_of
 from hibari.generate.backend import Prompt
 from hibari.generate.conditions import BesideNoise, Condition, KnownFrames, State, apply_all
+from hibari.generate.fit import Fit
 from hibari.generate.loras import laid_on
 from hibari.generate.parts import Part
 from hibari.generate.plan import Plan
 from hibari.generate.velocity import Told, guided
 from hibari.model.dit import WanDiT
 from hibari.model.encoders import ImageEncoder, TextEncoder, load_image_encoder, load_text_encoder
+from hibari.model.stored import Storage
+from hibari.model.tiling import TiledState, decode_tiles, encode_tiles
 from hibari.model.vae import StreamState, WanVAE
 from hibari.model.weights import load_dit, load_vae
 from hibari.shapes import LatentShape, VideoShape
-
-DECODED_AT_ONCE = 2  # latent frames; more is a little faster and takes more memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,14 +43,21 @@ class Parts:
     image: Part[ImageEncoder] | None
 
     @classmethod
-    def of(cls, model: Model, device: torch.device, dtype: torch.dtype) -> Self:
+    def of(cls, model: Model, device: torch.device, dtype: torch.dtype, fit: Fit) -> Self:
         """The parts of a model's folder; calling them raises BadWeights or MissingDependency."""
-        folder, sees_pictures = model.folder, model.form.image_states != "none"
+        storage = Storage(kind=fit.storage, place=fit.place)
+        places, sees_pictures = model.places, model.form.image_states != "none"
         return cls(
-            text=Part(partial(load_text_encoder, folder, device, dtype)),
-            experts=tuple(Part(partial(load_dit, folder / name, device, dtype)) for name in model.form.experts),
-            vae=Part(partial(load_vae, folder / "vae", device, dtype)),
-            image=Part(partial(load_image_encoder, folder, device, dtype)) if sees_pictures else None,
+            text=Part(
+                partial(load_text_encoder, places["text_encoder"], places["tokenizer"], device, dtype, fit.storage)
+            ),
+            experts=tuple(Part(partial(load_dit, places[name], device, dtype, storage)) for name in model.form.experts),
+            vae=Part(partial(load_vae, places["vae"], device, dtype)),
+            image=Part(
+                partial(load_image_encoder, places["image_encoder"], places.get("image_processor"), device, dtype)
+            )
+            if sees_pictures
+            else None,
         )
 
 
@@ -57,24 +65,29 @@ class Parts:
 class Generator:
     """The parts of one model on one device. Its methods change nothing in it.
 
-    Parts are kept once they were used; where not `keeps`, the encoders are let go before the walk, and of two experts
-    the one that is done before the other is loaded.
+    Parts are kept once they were used. Where not `keeps`, one large part is there at a time: the encoders are let go
+    before the walk, of two experts the one that is done before the other is loaded, and both when the walk is over.
     """
 
     model: Model
     parts: Parts
     device: torch.device
     dtype: torch.dtype
-    keeps: bool = True
+    fit: Fit = Fit()
 
     @classmethod
-    def load(cls, model: Model, device: torch.device, dtype: torch.dtype) -> Self:
-        """Read a model's folder, all parts of it; raises BadWeights or MissingDependency."""
-        parts = Parts.of(model, device, dtype)
-        for part in (parts.text, parts.image, *parts.experts, parts.vae):
+    def load(cls, model: Model, device: torch.device, dtype: torch.dtype, fit: Fit = Fit()) -> Self:  # noqa: B008
+        """Read a model's folder, all that is to stay of it; raises BadWeights or MissingDependency."""
+        made = cls(model, Parts.of(model, device, dtype, fit), device, dtype, fit)
+        for part in (made.parts.text, made.parts.image, *made.parts.experts, made.parts.vae) if made.keeps else ():
             if part is not None:
                 part()
-        return cls(model, parts, device, dtype)
+        return made
+
+    @property
+    def keeps(self) -> bool:
+        """Whether all parts stay in memory."""
+        return self.fit.offload == "none"
 
     @property
     def vae(self) -> WanVAE:
@@ -116,7 +129,10 @@ class Generator:
             velocity = self._velocity(plan, state, told, laid)
             if on_estimate is not None:
                 velocity = _watched(velocity, lambda clean_CTHW: on_estimate(clean_CTHW[:, : shape.frames]))
-            return SOLVERS[plan.solver](velocity, state.latent_CTHW, sigmas, after)[:, : shape.frames]
+            made_CTHW = SOLVERS[plan.solver](velocity, state.latent_CTHW, sigmas, after)[:, : shape.frames]
+        if not self.keeps:
+            self._release_experts()
+        return made_CTHW
 
     @torch.inference_mode()
     def encode_picture(self, frame: np.ndarray) -> Tensor:
@@ -154,13 +170,14 @@ class Generator:
             mask_CTHW[-1, -1] = 1
         return (BesideNoise(torch.cat([mask_CTHW, known_CTHW]), pictures_ISE),)
 
-    def decode(self, latent_CTHW: Tensor) -> Iterator[np.ndarray]:
-        """The frames of a latent, one by one, uint8 (height, width, 3), in constant memory."""
-        state = StreamState()
-        for part in self.vae.denormalise(latent_CTHW[None]).to(self.dtype).split(DECODED_AT_ONCE, dim=2):
+    def decode(self, latent_CTHW: Tensor, fit: Fit | None = None) -> Iterator[np.ndarray]:
+        """The frames of a latent, one by one, uint8 (height, width, 3), in constant memory, as the `fit` says."""
+        vae, fit, state, tiles = self.vae, fit or self.fit, StreamState(), TiledState()
+        latent_BCTHW = vae.denormalise(latent_CTHW[None].to(self.device)).to(self.dtype)
+        for part in latent_BCTHW.split(fit.frames, dim=2):
             with torch.inference_mode():
-                video_BCTHW = self.vae.decode_chunk(part, state).float()
-                frames = ((video_BCTHW[0] + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+                video_BCTHW = decode_tiles(vae, part, tiles, fit.tile) if fit.tile else vae.decode_chunk(part, state)
+                frames = ((video_BCTHW[0].float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
             yield from frames.permute(1, 2, 3, 0).contiguous().cpu().numpy()
 
     def _pixels(self, frames: Sequence[np.ndarray]) -> Tensor:
@@ -187,13 +204,16 @@ class Generator:
 
     @torch.inference_mode()
     def _encode(self, chunks: Iterator[Tensor]) -> Tensor:
-        state, parts = StreamState(), []
+        tile, state, tiles, parts = self.fit.tile, StreamState(), TiledState(), []
         for chunk in chunks:
-            mean_BCTHW, _ = self.vae.encode_chunk(chunk, state)
+            encoded = encode_tiles(self.vae, chunk, tiles, tile) if tile else self.vae.encode_chunk(chunk, state)
+            mean_BCTHW, _ = encoded
             parts.append(self.vae.normalise(mean_BCTHW.float())[0])
         return torch.cat(parts, dim=1)
 
     def _told(self, plan: Plan, prompt: Prompt) -> Told:
+        if not self.keeps:
+            self._release_experts()  # of a walk that did not come to its end
         encoder = self.parts.text()
         (states,), negative = encoder.encode([prompt.text]), None
         if any(guidance != 1 for guidance in plan.guidances):
@@ -220,6 +240,10 @@ class Generator:
             return fields[number](x_CTHW, sigma)
 
         return velocity
+
+    def _release_experts(self) -> None:
+        for expert in self.parts.experts:
+            expert.release()
 
     def _loras(self, plan: Plan, number: int) -> list[Lora]:
         name = ("high", "low")[number] if len(self.parts.experts) > 1 else ""

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from hibari.errors import BadWeights
+from hibari.model.quantised import Kind
+from hibari.model.stored import Storage, store
 from hibari.model.text import MiniLMTextEncoder
 
 
@@ -30,26 +32,45 @@ class ImageEncoder(Protocol):
         """States (1,S,E) of pictures, one after the other; frames are uint8 (height, width, 3)."""
 
 
-def load_text_encoder(folder: Path, device: torch.device | str, dtype: torch.dtype) -> TextEncoder:
-    """The text encoder of a model's folder; `dtype` is the transformer's. Raises BadWeights or MissingDependency."""
-    path = folder / "text_encoder" / "config.json"
-    try:
-        kind = json.loads(path.read_text(encoding="utf-8"))["model_type"]
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise BadWeights(f"{path}: not a text encoder's config ({type(error).__name__}: {error}).") from error
+def load_text_encoder(
+    place: Path, tokenizer: Path, device: torch.device | str, dtype: torch.dtype, storage: Kind = "exact"
+) -> TextEncoder:
+    """The text encoder that lies there (a folder, or a file of an original checkpoint), with a tokenizer's folder.
+
+    `dtype` is the transformer's. Raises BadWeights or MissingDependency.
+    `storage` says how a UMT5 keeps its linear layers; a small encoder stays as it is.
+    """
+    kind = "umt5" if place.is_file() else _kind(place / "config.json")
     if kind == "bert":
-        return MiniLMTextEncoder.load(folder, device=device)
+        return MiniLMTextEncoder.load(place.parent, device=device)
     if kind == "umt5":
         from hibari.model.umt5 import UMT5TextEncoder
 
         # float16 is too narrow for the sums inside a T5.
         wide = torch.float32 if dtype == torch.float32 else torch.bfloat16
-        return UMT5TextEncoder.load(folder, device=device, dtype=wide)
-    raise BadWeights(f"{path}: a {kind} is no text encoder of a model that Hibari runs.")
+        made = UMT5TextEncoder.load(place, tokenizer, device=device if storage == "exact" else "cpu", dtype=wide)
+        if storage != "exact":
+            store(made.encoder.encoder.block, Storage(kind=storage), torch.device(device), wide)
+            made.encoder.to(device)
+        return made
+    raise BadWeights(f"{place}: a {kind} is no text encoder of a model that Hibari runs.")
 
 
-def load_image_encoder(folder: Path, device: torch.device | str, dtype: torch.dtype) -> ImageEncoder:
-    """The image encoder of a model's folder; raises BadWeights or MissingDependency."""
+def _kind(path: Path) -> str:
+    """The model that a text encoder's config.json names; raises BadWeights."""
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["model_type"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise BadWeights(f"{path}: not a text encoder's config ({type(error).__name__}: {error}).") from error
+
+
+def load_image_encoder(
+    place: Path, processor: Path | None, device: torch.device | str, dtype: torch.dtype
+) -> ImageEncoder:
+    """The image encoder that lies there, with its processor's folder, which original checkpoints do not have.
+
+    Raises BadWeights or MissingDependency.
+    """
     from hibari.model.clip_image import CLIPImageEncoder
 
-    return CLIPImageEncoder.load(folder, device=device, dtype=dtype)
+    return CLIPImageEncoder.load(place, processor, device=device, dtype=dtype)

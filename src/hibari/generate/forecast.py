@@ -1,0 +1,138 @@
+"""How much memory each stage of a generation will take, and how long it will last, before anything is loaded. No torch.
+
+Memory is what must be there: a process's own (anonymous) pages and an accelerator's. Pages of mapped files, of the
+weights and of libraries, are left out: the operating system takes them back when it needs room.
+"""
+
+from dataclasses import dataclass
+
+from hibari.catalog import Model
+from hibari.generate.anatomy import BYTES, Anatomy, Weights
+from hibari.generate.calibration import Calibration
+from hibari.generate.fit import Fit
+from hibari.generate.footprint import (
+    TEXT_TOKENS,
+    Decoding,
+    decoding_bytes,
+    decoding_work,
+    denoising_bytes,
+    denoising_work,
+)
+from hibari.generate.plan import Plan
+
+STAGES = ("load", "text", "denoise", "decode")
+PROGRAM = 150e6  # Python, torch and Hibari before any model
+LIBRARY = 160e6  # transformers, where it runs the text encoder
+PACKING = 16  # bytes that each weight of a layer takes for a moment while it is brought into a byte
+IN_FLIGHT = 3  # layers that are there at once where they are streamed: in use, coming, and being read
+
+
+@dataclass(frozen=True, kw_only=True)
+class Where:
+    """What computes: a kind of device, and the number type."""
+
+    device: str
+    dtype: str
+
+    @property
+    def size(self) -> int:
+        """Bytes of a number."""
+        return BYTES[self.dtype]
+
+    @property
+    def on_accelerator(self) -> bool:
+        return self.device != "cpu"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """Bytes that each stage takes, of main memory and of an accelerator, and seconds (None: not known yet)."""
+
+    main: dict[str, float]
+    accelerator: dict[str, float]
+    seconds: dict[str, float] | None
+
+    @property
+    def peak(self) -> float:
+        """The most that the computing device's memory holds."""
+        return max((self.accelerator or self.main).values())
+
+    @property
+    def peak_main(self) -> float:
+        return max(self.main.values())
+
+
+def foresee(model: Model, anatomy: Anatomy, plan: Plan, fit: Fit, where: Where, rates: Calibration | None) -> Forecast:
+    """What this plan takes on that machine, held and decoded in this way."""
+    held = _held(anatomy, fit, where)
+    working = _working(model, anatomy, plan, fit, where)
+    stages = {name: held[name] + working.get(name, 0.0) for name in STAGES}
+    program = PROGRAM + (LIBRARY if not anatomy.text_bytes else 0.0)
+    seconds = _seconds(model, anatomy, plan, fit, rates) if rates is not None else None
+    if not where.on_accelerator:
+        return Forecast(main={name: program + n for name, n in stages.items()}, accelerator={}, seconds=seconds)
+    waiting = sum(_stored(each, fit.storage, where) for each in anatomy.experts) if fit.offload == "cpu" else 0.0
+    return Forecast(main=dict.fromkeys(STAGES, 4 * program + waiting), accelerator=stages, seconds=seconds)
+
+
+def _held(anatomy: Anatomy, fit: Fit, where: Where) -> dict[str, float]:
+    """Bytes of weights that are held in each stage."""
+    text = _text_bytes(anatomy, fit, where)
+    image = anatomy.image.total * where.size if anatomy.image is not None else 0.0
+    vae = anatomy.vae_weights.total * where.size
+    experts = [_expert_bytes(each, fit, where) for each in anatomy.experts]
+    packing = max(each.largest for each in anatomy.experts) * PACKING if fit.storage != "exact" else 0.0
+    if fit.offload == "none":
+        everything = text + image + vae + sum(experts)
+        return dict.fromkeys(STAGES, everything) | {"load": everything + packing}
+    return {"load": max(experts) + packing, "text": text, "denoise": max(experts) + vae * bool(image), "decode": vae}
+
+
+def _text_bytes(anatomy: Anatomy, fit: Fit, where: Where) -> float:
+    wide = anatomy.text_bytes or (4 if where.dtype == "float32" else 2)
+    small = anatomy.text.in_blocks if fit.storage != "exact" else 0
+    return (anatomy.text.total - small) * wide + small
+
+
+def _stored(weights: Weights, storage: str, where: Where) -> float:
+    """Bytes of the layers of a transformer's blocks, as they are stored."""
+    return weights.in_blocks * (where.size if storage == "exact" else 1)
+
+
+def _expert_bytes(weights: Weights, fit: Fit, where: Where) -> float:
+    """Bytes of a transformer's weights on the device that computes, with those of layers that come and go."""
+    fixed = (weights.total - weights.in_blocks) * where.size
+    passing = weights.largest * where.size
+    if fit.offload == "disk" or (fit.offload == "cpu" and where.on_accelerator):
+        return fixed + IN_FLIGHT * passing
+    widened = passing if fit.storage != "exact" else 0
+    return fixed + _stored(weights, fit.storage, where) + widened + (2 * passing if fit.offload == "cpu" else 0)
+
+
+def _working(model: Model, anatomy: Anatomy, plan: Plan, fit: Fit, where: Where) -> dict[str, float]:
+    """Bytes that each stage holds beside the weights."""
+    latent = model.strides.latent(plan.render)
+    tokens, chunked = model.strides.grid(latent).tokens, where.device == "cpu" and where.dtype == "bfloat16"
+    how = Decoding(frames=min(fit.frames, latent.frames), tile=fit.tile)
+    return {
+        "denoise": denoising_bytes(anatomy.dit, tokens, _clips(plan), where.size, chunked),
+        "decode": decoding_bytes(anatomy.vae, latent.height, latent.width, how, where.size),
+    }
+
+
+def _seconds(model: Model, anatomy: Anatomy, plan: Plan, fit: Fit, rates: Calibration) -> dict[str, float]:
+    latent = model.strides.latent(plan.render)
+    one = denoising_work(anatomy.dit, model.strides.grid(latent).tokens, _clips(plan))
+    decoding = decoding_work(anatomy.vae, latent.height, latent.width, latent.frames, fit.tile)
+    reading = anatomy.experts[0].in_blocks * rates.size / rates.reading if fit.offload == "disk" else 0.0
+    step = one.linear / rates.linear + one.attention / rates.attention
+    return {
+        "text": 4.0 * anatomy.text.total * TEXT_TOKENS / rates.linear,
+        "denoise": plan.steps * max(step, reading),
+        "decode": decoding.convolution / rates.convolution + decoding.attention / rates.attention,
+    }
+
+
+def _clips(plan: Plan) -> int:
+    """Clips in a pack: the prompt's, and that of what guidance moves away from."""
+    return 1 if plan.guidance == 1 else 2
