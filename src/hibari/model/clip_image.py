@@ -30,11 +30,18 @@ class CLIPImageEncoder:
 
     @classmethod
     def load(
-        cls, folder: Path, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+        cls,
+        place: Path,
+        processor: Path | None,
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
     ) -> "CLIPImageEncoder":
-        """Read image_encoder/ and image_processor/ of a diffusers folder; raises BadWeights or MissingDependency."""
-        encoder = load_pretrained("CLIPVisionModel", folder / "image_encoder", device, dtype)
-        return cls(encoder, _load_processor(folder / "image_processor" / PROCESSOR))
+        """Read an encoder (a folder, or an original's file) and its processor's folder; raises BadWeights or
+        MissingDependency. Without a folder it is CLIP's own processor, which is that of the published folders.
+        """
+        encoder = load_pretrained("CLIPVisionModel", place, device, dtype)
+        return cls(encoder, _load_processor(None if processor is None else processor / PROCESSOR))
 
     @torch.inference_mode()
     def encode(self, frames: Sequence[np.ndarray]) -> Tensor:
@@ -46,9 +53,11 @@ class CLIPImageEncoder:
         return states_BSE.flatten(0, 1)[None]
 
 
-def _load_processor(path: Path) -> Any:
+def _load_processor(path: Path | None) -> Any:
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
+    if path is None:
+        return CLIPImageProcessorPil()
     try:
         return CLIPImageProcessorPil.from_dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, AttributeError) as error:

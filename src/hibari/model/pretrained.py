@@ -7,6 +7,7 @@ import torch
 from safetensors import SafetensorError
 
 from hibari.errors import BadWeights, MissingDependency, install
+from hibari.model.weights.original_encoders import load_original
 
 EXTRA = "wan"  # of pyproject.toml: what this room needs
 UNREAD = frozenset({"visual_projection.weight"})
@@ -14,8 +15,14 @@ UNREAD = frozenset({"visual_projection.weight"})
 
 
 def load_pretrained(class_name: str, folder: Path, device: torch.device | str, dtype: torch.dtype) -> Any:
-    """A frozen model with every weight accounted for; raises BadWeights or MissingDependency."""
+    """A frozen model with every weight accounted for; raises BadWeights or MissingDependency.
+
+    A file stands for a folder: it is the part of an original checkpoint.
+    """
     library = _transformers()
+    if folder.is_file():
+        made = load_original(getattr(library, class_name), folder, dtype)
+        return made.to(device).requires_grad_(False).eval()
     library.utils.logging.disable_progress_bar()  # the person has ours
     try:
         model, notes = getattr(library, class_name).from_pretrained(

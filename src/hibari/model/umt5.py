@@ -28,11 +28,11 @@ class UMT5TextEncoder:
 
     @classmethod
     def load(
-        cls, folder: Path, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.bfloat16
+        cls, place: Path, tokenizer: Path, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.bfloat16
     ) -> "UMT5TextEncoder":
-        """Read text_encoder/ and tokenizer/ of a diffusers folder; raises BadWeights or MissingDependency."""
-        tokenizer = load_tokenizer(folder / "tokenizer")
-        return cls(load_pretrained("UMT5EncoderModel", folder / "text_encoder", device, dtype), tokenizer)
+        """Read an encoder (a folder, or an original's file) and a tokenizer; raises BadWeights or MissingDependency."""
+        made = load_tokenizer(tokenizer)
+        return cls(load_pretrained("UMT5EncoderModel", place, device, dtype), made)
 
     @torch.inference_mode()
     def encode(self, prompts: Sequence[str], *, option: str = "prompt") -> list[Tensor]:  # noqa: ARG002  # it cuts
