@@ -7,7 +7,7 @@ fused kernel, which does not use those units well. In float32 the fused kernel i
 Legend: B clips, L queries, M keys, N heads, K head width, G = pairs of clip and head in a block.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import torch
@@ -16,6 +16,8 @@ from torch import Tensor
 
 Backend = Literal["auto", "sdpa", "chunked"]
 Block = tuple[slice, slice, slice]
+Attend = Callable[..., Tensor]
+"""What `attend` is: queries, keys and values (B,L,N,K), and a `scale`, to (B,L,N,K)."""
 
 # Scores worked on at a time: 1 MB in bf16, what a core holds in its own cache (docs/journal.md).
 BLOCK = 1 << 19
@@ -44,6 +46,33 @@ def attend(
     k_BNMK = k_BNMK if scale == 1.0 else k_BNMK * scale
     out_BNLK: Tensor = _Chunked.apply(q_BNLK, k_BNMK, v_BNMK, bias, torch.is_grad_enabled())
     return out_BNLK.transpose(1, 2)
+
+
+def attend_in_part(q_BLNK: Tensor, k_BMNK: Tensor, v_BMNK: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    """Attention to some of the keys: its outcome (B,L,N,K) in float32, and the log of the sum of weights (B,L,N,1).
+
+    Outcomes over parts of the keys are merged by these sums (Milakov and Gimelshein 2018, arXiv 1805.02867).
+    """
+    q_BNLK, k_BNMK, v_BNMK = (x.transpose(1, 2).contiguous() for x in (q_BLNK, k_BMNK, v_BMNK))
+    out_BNLK = torch.empty_like(q_BNLK, dtype=torch.float32)
+    sums_BNL1 = out_BNLK.new_empty(*q_BNLK.shape[:3], 1)
+    for clips, heads, queries in _blocks(q_BNLK, k_BNMK.shape[2]):
+        scores = (q_BNLK[clips, heads, queries] * scale @ k_BNMK[clips, heads].transpose(2, 3)).float()
+        sums = scores.logsumexp(-1, keepdim=True)
+        weights = scores.sub_(sums).exp_().to(v_BNMK.dtype)
+        out_BNLK[clips, heads, queries] = (weights @ v_BNMK[clips, heads]).float()
+        sums_BNL1[clips, heads, queries] = sums
+    return out_BNLK.transpose(1, 2), sums_BNL1.transpose(1, 2)
+
+
+def attend_by_block(q_BLNK: Tensor, k_BLNK: Tensor, v_BLNK: Tensor, block: int, scale: float | None = None) -> Tensor:
+    """Self-attention (B,L,N,K) in which tokens see those up to the end of their own block of `block` tokens.
+
+    One block of queries after the other, each with a longer part of the keys: no mask of L x L is ever made.
+    """
+    starts = range(0, q_BLNK.shape[1], block)
+    ends = ((start, min(start + block, q_BLNK.shape[1])) for start in starts)
+    return torch.cat([attend(q_BLNK[:, a:b], k_BLNK[:, :b], v_BLNK[:, :b], scale=scale) for a, b in ends], dim=1)
 
 
 class _Chunked(torch.autograd.Function):

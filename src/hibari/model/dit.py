@@ -13,6 +13,7 @@ picture, E numbers in one of these.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 from math import prod
 
@@ -20,9 +21,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hibari.model.attention import attend
+from hibari.model.attention import Attend, attend, attend_by_block
 from hibari.model.embedders import Embedder, ImageEmbedder
 from hibari.model.modulation import TokenRows, lay_levels, sinusoids
+from hibari.model.parallel import SequencePlan
 from hibari.model.qk_norm import normalise_heads
 from hibari.model.rope import rotations
 from hibari.model.text_keys import LayerKeys, TextKeys
@@ -77,6 +79,7 @@ class RunInputs:
     slots_BS: Tensor
     slot_bias: Tensor
     pictures_B: Tensor  # of all the pack's pictures, those that each clip looks at; unused where there are none
+    attend: Attend = attend  # how its tokens look at each other
 
 
 class Attention(nn.Module):
@@ -154,7 +157,7 @@ class Block(nn.Module):
         by_run = (_split(projection(y_LD), runs) for projection in (layer.to_q, layer.to_k, layer.to_v))
         for run, q_BLD, k_BLD, v_BLD in zip(runs, *by_run, strict=True):
             queries, keys = layer.queries(q_BLD, run.rotations_LJ), layer.keys(k_BLD, run.rotations_LJ)
-            parts.append(attend(queries, keys, layer.values(v_BLD), scale=1.0))
+            parts.append(run.attend(queries, keys, layer.values(v_BLD), scale=1.0))
         return layer.to_out(_join(parts))
 
     def _cross_attend(self, y_LD: Tensor, runs: Sequence[RunInputs], text: LayerKeys) -> Tensor:
@@ -173,6 +176,8 @@ class Block(nn.Module):
 
 class WanDiT(nn.Module):
     """Predicts the velocity (noise - clean) of packed latents at their noise levels, told by text."""
+
+    sequence_plan = SequencePlan(blocks="blocks", tokens=0, rows=2, runs=3)
 
     def __init__(self, config: DiTConfig) -> None:
         super().__init__()
@@ -291,7 +296,11 @@ class WanDiT(nn.Module):
             turns = rotations(run.grid, self.config.attention_head_dim, device, dtype, run.references)
             slots_BS, slot_bias = text.slots(first, run.count)
             pictures_B = torch.tensor(text.pictures[first : first + run.count], device=device)
-            runs.append(RunInputs((run.count, run.grid.tokens), turns, slots_BS, slot_bias, pictures_B))
+            attends: Attend = attend
+            if layout.causal_frames:
+                assert not run.references, "reference pictures are in no block"
+                attends = partial(attend_by_block, block=layout.causal_frames * run.grid.tokens_per_frame)
+            runs.append(RunInputs((run.count, run.grid.tokens), turns, slots_BS, slot_bias, pictures_B, attends))
             first += run.count
         return runs
 

@@ -27,6 +27,14 @@ class TokenRows:
     spans: tuple[tuple[int, int], ...]
     index_L: Tensor | None = None
 
+    def index(self, device: torch.device) -> Tensor:
+        """The row of each token, (L,)."""
+        if self.index_L is not None:
+            return self.index_L
+        num_rows = sum(frames for frames, _ in self.spans)
+        each = [tokens // frames for frames, tokens in self.spans for _ in range(frames)]
+        return torch.arange(num_rows, device=device).repeat_interleave(torch.tensor(each, device=device))
+
     def scale_and_shift(self, x_LD: Tensor, scale_RD: Tensor, shift_RD: Tensor) -> Tensor:
         """x * (1 + scale) + shift, by the token's row, in the dtype of x."""
         return self._by_row(x_LD, (scale_RD + 1).to(x_LD.dtype), shift_RD.to(x_LD.dtype))
