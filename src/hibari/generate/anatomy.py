@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from hibari.catalog import Model
-from hibari.catalog.folder import METADATA, read_header, read_json, weight_files
+from hibari.catalog.folder import METADATA, read_header, weight_files
 from hibari.errors import BadWeights
+from hibari.wan_layout import TEXT_ENCODER
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+NUMBER_BYTES = {TEXT_ENCODER: 2}  # of each number in a file of an original checkpoint; in the others it has four
 KEPT_WHOLE = ("relative_attention_bias", "shared", "embed", "norm")  # of a text encoder: never stored in bytes
 
 
@@ -27,9 +29,14 @@ class Weights:
     largest: int = 0
 
     @classmethod
-    def of(cls, folder: Path, blocks: str) -> Self:
-        """The weights in a part's folder, by its files' headers; its blocks' keys begin with `blocks`."""
-        counts = dict(_counts(folder))
+    def of(cls, place: Path, blocks: str) -> Self:
+        """The weights of a part, by its files' headers; its blocks' keys begin with `blocks`.
+
+        A file of an original checkpoint has no header that can be read without torch: it counts by its size.
+        """
+        if place.is_file():
+            return cls(total=place.stat().st_size // NUMBER_BYTES.get(place.name, 4))
+        counts = dict(_counts(place))
         linear = [
             prod(shape)
             for key, shape in counts.items()
@@ -83,15 +90,15 @@ def anatomy_of(model: Model) -> Anatomy:
     """Read a model's anatomy; raises BadWeights where its configs do not say what it is made of."""
     folder = model.folder
     try:
-        return _read(folder, model.form.experts)
+        return _read(model)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise BadWeights(f"{folder}: its configs do not say its sizes ({error!r}).", option="model") from error
 
 
-def _read(folder: Path, experts: tuple[str, ...]) -> Anatomy:
-    dit, vae = (read_json(folder / part / "config.json") for part in (experts[0], "vae"))
-    is_bert = read_json(folder / "text_encoder" / "config.json").get("model_type") == "bert"
-    has_image = (folder / "image_encoder").is_dir()
+def _read(model: Model) -> Anatomy:
+    places, experts = model.places, model.form.experts
+    dit, vae = model.configs[experts[0]], model.configs["vae"]
+    is_bert = model.configs.get("text_encoder", {}).get("model_type") == "bert"
     return Anatomy(
         dit=DiTSizes(
             width=dit["num_attention_heads"] * dit["attention_head_dim"],
@@ -102,11 +109,11 @@ def _read(folder: Path, experts: tuple[str, ...]) -> Anatomy:
             out_channels=dit["out_channels"],
         ),
         vae=_vae_sizes(vae),
-        experts=tuple(Weights.of(folder / expert, "blocks.") for expert in experts),
-        vae_weights=Weights.of(folder / "vae", "-"),
-        text=Weights.of(folder / "text_encoder", "encoder.block."),
+        experts=tuple(Weights.of(places[expert], "blocks.") for expert in experts),
+        vae_weights=Weights.of(places["vae"], "-"),
+        text=Weights.of(places["text_encoder"], "encoder.block."),
         text_bytes=4 if is_bert else 0,
-        image=Weights.of(folder / "image_encoder", "-") if has_image else None,
+        image=Weights.of(places["image_encoder"], "-") if "image_encoder" in places else None,
     )
 
 
