@@ -1,33 +1,32 @@
-"""Models that diffusers runs go through the same door: five families and more. About 20 seconds."""
+"""Models that diffusers runs: seeds, stopping, start images, and what is refused. About 15 seconds."""
 
 import os
 from pathlib import Path
 from threading import Event
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
 
 from hibari.errors import BadWeights, Cancelled, InvalidRequest
-from hibari.media.decode import probe
+from hibari.media.encode import write_video
 from hibari.produce import Hibari, Previews, Progress
-from hibari.provenance.verify import Verifier
 from hibari.request import GenerationRequest
-from tiny_foreign import FAMILIES, build_tiny_foreign
+from tiny_foreign import build_tiny_foreign
 
-TEXT = [name for name in FAMILIES if not name.endswith("-image")]
-# Of Mochi, which asks for float32 and gets it anyway, and of Helios' scheduler.
-pytestmark = pytest.mark.filterwarnings("ignore:In CPU autocast", "ignore:__array_wrap__ must accept")
+NAMES = ("ltx", "ltx-image", "hunyuan", "cogvideox", "helios")
+pytestmark = pytest.mark.filterwarnings("ignore:__array_wrap__ must accept")  # of Helios' scheduler
 
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with every tiny family in it."""
+    """A data folder with some tiny families in it."""
     house = tmp_path_factory.mktemp("house")
     house.chmod(0o700)
-    for name in FAMILIES:
+    for name in NAMES:
         build_tiny_foreign(house / "models" / name, name)
     return house
 
@@ -37,32 +36,8 @@ def maker(house: Path) -> Hibari:
     return Hibari(home=house, model="ltx", device="cpu", dtype="float32", user="ann")
 
 
-@pytest.fixture(scope="module")
-def verifier(maker: Hibari) -> Verifier:
-    _ = maker.door
-    return Verifier.open(maker.settings)
-
-
 def ask(**fields: Any) -> GenerationRequest:
     return GenerationRequest(**({"prompt": "a hare runs", "seed": 4} | fields))
-
-
-@pytest.mark.parametrize("family", TEXT)
-def test_every_family_leaves_marked_and_recorded(
-    maker: Hibari, verifier: Verifier, tmp_path: Path, family: str
-) -> None:
-    told: list[Progress] = []
-    request = ask(model=family, size="480x320")
-    record = maker.generate(request, output=tmp_path / "a.mp4", on_progress=told.append)
-    info = probe(tmp_path / "a.mp4")
-    assert (info.width, info.height, info.fps, info.frames) == (480, 320, 8, 8)
-    assert [each.done for each in told if each.stage == "denoise"] == [0, 1, 2]
-    answer = verifier.verify(tmp_path / "a.mp4")
-    assert (answer.made_here, answer.intact, answer.id) == (True, True, record.id)
-    assert answer.watermark.found and answer.entry is not None and answer.entry.request is not None
-    assert answer.entry.request["run_by"].startswith("diffusers ")
-    assert (answer.entry.model, answer.entry.revision, answer.entry.seed) == (family, "3", 4)
-    assert os.listdir(tmp_path) == ["a.mp4"]
 
 
 def test_a_seed_makes_the_same_frames_again(maker: Hibari, tmp_path: Path) -> None:
@@ -131,7 +106,7 @@ def test_what_cannot_take_effect_is_refused_before_anything_is_loaded(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Image.new("RGB", (192, 128), "orange").save("a.png")
-    Hibari(home=house, model="ltx").generate(ask(), output="a.mp4") if "video" in fields else None
+    write_video(tmp_path / "a.mp4", iter(np.zeros((8, 64, 96, 3), np.uint8)), 8)
     maker = Hibari(home=house, model="ltx")
     output = tmp_path / ("b.png" if fields.get("seconds") == 0 else "b.mp4")
     with pytest.raises(InvalidRequest, match=why) as caught:
