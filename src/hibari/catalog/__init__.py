@@ -4,25 +4,29 @@ A model is a diffusers folder. It is found as an installed weights distribution 
 `hibari.weights`, a function that says where the folder is), as a folder under HIBARI_HOME/models, or by its path.
 """
 
-from hibari.catalog.card import Card
-from hibari.catalog.find import check_names, find, names
+from hibari.catalog.card import BETWEEN, Card, Rolling
+from hibari.catalog.find import check_model_licence, check_names, find, look, names
 from hibari.catalog.folder import Model, open_folder
 from hibari.catalog.form import SETTINGS, Form
 from hibari.catalog.loras import Lora, LoraLayer, check_lora_names, find_loras, lora_names
 from hibari.catalog.world import World
 
 __all__ = [
+    "BETWEEN",
     "SETTINGS",
     "Card",
     "Form",
     "Lora",
     "LoraLayer",
     "Model",
+    "Rolling",
     "World",
     "check_lora_names",
+    "check_model_licence",
     "check_names",
     "find",
     "find_loras",
+    "look",
     "lora_names",
     "names",
     "open_folder",

@@ -93,3 +93,11 @@ def _hub(name: str) -> Iterator[None]:
 
 _AGAIN = "The same command goes on where this one stopped."
 _ELSEWHERE = "Take it from a folder with --from."
+
+
+def quieten() -> None:
+    """Show no progress bars, for where nobody watches."""
+    with _hub("the hub"):
+        from huggingface_hub.utils import disable_progress_bars
+
+        disable_progress_bars()

@@ -32,18 +32,22 @@ VERBS = {
     "review": "Decide what the safety policy held",
     "ledger": "List what was made here; export or erase a user's data",
     "models": "Say which models are here and what each can do",
+    "pull": "Bring a published model from a hub or a folder",
     "doctor": "Look at this machine: what it can run, what is missing, what to do",
     "train": "Train a model by a recipe",
     "evaluate": "Measure a model: prompt following, reconstruction, a gallery; or its judges",
     "worlds": "Build and look at the world that hibari-mini learns from",
 }
 INTERRUPTED = 130
-FLAGS = {"prompt": "PROMPT", "output": "-o", "count": "-n", "recipe": "RECIPE", "id": "ID", "files": "FILE"} | {
+FLAGS = {
+    "prompt": "PROMPT", "output": "-o", "name": "NAME", "source": "--from", "count": "-n", "recipe": "RECIPE",
+    "id": "ID", "files": "FILE",
+} | {
     setting: f"HIBARI_{setting.upper()}"
     for setting in (
         "threads", "user", "policy", "reviewers", "database", "label", "region", "certificate", "private_key", "signer",
-        "licences", "timestamp_url", "timestamp_root", "organisation", "files", "aliases", "keep_hours", "latents_hours",
-        "hold_hours", "stall_seconds", "seconds_a_day", "jobs_at_once", "requests_a_minute", "queue_limit",
+        "timestamp_url", "timestamp_root", "organisation", "files", "aliases", "keep_hours", "latents_hours",
+        "hold_hours", "licences", "stall_seconds", "seconds_a_day", "jobs_at_once", "requests_a_minute", "queue_limit",
         "max_upload_mb", "models_held", "previews", "fetch_urls", "public_checks", "oidc_issuer", "oidc_audience",
         "log",
     )

@@ -83,7 +83,7 @@ class Models:
 
 def _model_object(called: str, model: catalog.Model) -> dict[str, Any]:
     card = model.card
-    created = int((model.folder / "model_index.json").stat().st_mtime)
+    created = int(model.folder.stat().st_mtime)
     return {
         "id": called,
         "object": "model",
