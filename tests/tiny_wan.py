@@ -19,6 +19,8 @@ from torch import nn
 from transformers import CLIPVisionConfig, CLIPVisionModel, T5Tokenizer, UMT5Config, UMT5EncoderModel
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
+from hibari import catalog
+
 TEXT_DIM, IMAGE_DIM, STATES = 40, 24, 5  # a picture of 16 pixels in patches of 8, and the class token
 WIDTH, HEIGHT, FRAMES = 96, 64, 9
 WORDS = ["a", "red", "ball", "rolls", "to", "the", "left", "over", "meadow", "blurred", "octopus", "drifts", "up"]
@@ -48,7 +50,7 @@ CARD: dict[str, Any] = {
 def build_tiny_wan(folder: Path, form: str, *, seed: int = 0, **card: Any) -> Path:
     """Write a model of a form into `folder`, which is made, and return it; equal seeds give equal weights.
 
-    Its card has no more than a published folder would have where `card` is empty: none at all.
+    Where `card` is empty it has none, as a published folder; else a small one, changed as `card` says.
     """
     parts = FORMS[form]
     sizes, is_skyreels = parts.get("dit", {}), "pipeline" in parts
@@ -81,7 +83,8 @@ def build_tiny_wan(folder: Path, form: str, *, seed: int = 0, **card: Any) -> Pa
         index |= {"boundary_ratio": parts.get("boundary"), "expand_timesteps": parts.get("expand", False)}
     (folder / "model_index.json").write_text(json.dumps(index))
     if card:
-        (folder / "hibari.json").write_text(json.dumps(CARD | {"name": folder.name} | card))
+        own = {"name": folder.name, "verbs": catalog.open_folder(folder).card.verbs}
+        (folder / "hibari.json").write_text(json.dumps(CARD | own | card))
     return folder
 
 

@@ -93,13 +93,14 @@ CONSENT = ("adults", "minors", "nobody")
 class GenerationRequest:
     """A video or a picture to be made. `None` leaves a setting to the model.
 
-    `seconds=0` asks for a single picture. `size` takes "WxH" as well as a Size. `image` is the start frame, `video` a
-    clip to redraw, or with `extend` to go on from, and then `seconds` is how much is new. `strength` says how freely an
-    image or a clip is redrawn: 0 keeps it, 1 forgets it. `references` show what is to appear. `consent` attests about
-    the people in all of these: "adults" who agreed, "minors" whose guardian agrees, or "nobody" who is real. `latents`
-    is a file of ours that was kept of `video` (`Hibari.generate(keep_latents=)`): it saves encoding the clip.
-    `flow_shift` is the shift of the noise levels that the steps walk; the model's own grows with the size.
-    `loras` change the model for this request: LoraUse, or text such as "sketch:0.8".
+    `seconds=0` asks for a single picture. `size` takes "WxH" as well as a Size. `image` is the start frame and
+    `end_image` the last one, `video` a clip to redraw, or with `extend` to go on from, and then `seconds` is how much
+    is new. `strength` says how freely an image or a clip is redrawn: 0 keeps it, 1 forgets it. `references` show what
+    is to appear. `consent` attests about the people in all of these: "adults" who agreed, "minors" whose guardian
+    agrees, or "nobody" who is real. `latents` is a file of ours that was kept of `video`
+    (`Hibari.generate(keep_latents=)`): it saves encoding the clip. `flow_shift` is the shift of the noise levels that
+    the steps walk; the model's own may grow with the size. `loras` change the model for this request: LoraUse, or text
+    such as "sketch:0.8".
     Raises InvalidRequest, whose `option` is the field at fault.
     """
 
@@ -114,6 +115,7 @@ class GenerationRequest:
     guidance: float | None = None
     flow_shift: float | None = None
     image: Path | None = None
+    end_image: Path | None = None
     strength: float | None = None
     consent: str | None = None
     video: Path | None = None
@@ -134,7 +136,7 @@ class GenerationRequest:
             _check_whole(name, getattr(self, name))
         for name in NUMBER:
             _check_number(name, getattr(self, name))
-        for name in ("image", "video", "latents"):
+        for name in ("image", "end_image", "video", "latents"):
             _set_path(self, name)
         _set_references(self)
         object.__setattr__(self, "loras", _checked_loras(self.loras))
@@ -142,8 +144,8 @@ class GenerationRequest:
 
     @property
     def sources(self) -> tuple[Path, ...]:
-        """The files that a person brings: the image or the clip, then the references."""
-        return tuple(path for path in (self.image, self.video) if path is not None) + self.references
+        """The files that a person brings: the image and the end image, or the clip, then the references."""
+        return tuple(path for path in (self.image, self.end_image, self.video) if path is not None) + self.references
 
     @property
     def is_still(self) -> bool:
@@ -218,6 +220,18 @@ def _check_sources(request: GenerationRequest) -> None:
             "video",
             "an image and a clip exclude each other.",
             "Give the one that it is to start from.",
+        ),
+        (
+            request.end_image is not None and request.image is None,
+            "end_image",
+            "nothing leads to it.",
+            "Give an image to start from.",
+        ),
+        (
+            request.end_image is not None and request.is_still,
+            "seconds",
+            "0 makes a picture, which has no end.",
+            "Leave it out.",
         ),
         (request.extend and request.video is None, "extend", "there is no clip to go on from.", "Give a video."),
         (

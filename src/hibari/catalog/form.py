@@ -80,6 +80,7 @@ def form_of(index: dict[str, Any], transformer: dict[str, Any], channels: int, t
         pipeline=pipeline,
         experts=experts,
         boundary=boundary if len(experts) == 2 else 0.0,
+        settings=SETTINGS if start == "tokens" else SETTINGS - {"strength"},
         start=start,
         image_states=pictures,
         rolling=pipeline in FORCING,

@@ -22,6 +22,7 @@ app = new_app()
 OF_ONE_REQUEST = (
     "prompt",
     "image",
+    "end_image",
     "video",
     "references",
 )  # at fault where a screen says no; anything else stops all of them
@@ -43,7 +44,7 @@ def generate(
     negative: Annotated[str | None, typer.Option(help="What to keep away from.", metavar="TEXT")] = None,
     count: Annotated[int, typer.Option("-n", help="How many takes, with seeds that follow each other.")] = 1,
     image: Annotated[Path | None, typer.Option(help="Start frame.")] = None,
-    end_image: Annotated[Path | None, typer.Option(help="End frame (not there yet).")] = None,
+    end_image: Annotated[Path | None, typer.Option(help="End frame, of a model that takes one beside --image.")] = None,
     video: Annotated[Path | None, typer.Option(help="Clip to redraw, or with --extend to go on from.")] = None,
     extend: Annotated[bool, typer.Option("--extend", help="Make --seconds of what follows --video.")] = False,
     references: Annotated[
@@ -71,10 +72,6 @@ def generate(
     home: Home = None,
 ) -> int:
     """Make a video, or a picture, from a sentence."""
-    if end_image is not None:
-        raise InvalidRequest(
-            "blending towards an end image is not there yet.", option="end_image", hint="A later version brings it."
-        )
     given_settings = {"home": home, "device": device, "dtype": dtype}
     hibari = Hibari(Settings.load(**given_settings))
     shared: dict[str, Any] = {
@@ -87,6 +84,7 @@ def generate(
         "guidance": guidance,
         "negative": negative,
         "image": image,
+        "end_image": end_image,
         "video": video,
         "extend": extend or None,
         "references": references or None,

@@ -132,6 +132,7 @@ def _in_words(item: "HeldItem", desk: "ReviewDesk") -> str:
 def _files(asked: dict[str, Any]) -> dict[str, str]:
     return {
         "start image": asked["image"] or "",
+        "end image": asked.get("end_image") or "",
         "goes on from" if asked["extend"] else "redraws": asked["video"] or "",
         "refers to": ", ".join(asked["references"]),
     }

@@ -8,7 +8,7 @@ take part in its editing is `sources.py`'s say.
 from dataclasses import dataclass
 from math import ceil, log
 
-from hibari.catalog import SETTINGS, Card, Lora, Model
+from hibari.catalog import BETWEEN, SETTINGS, Card, Lora, Model
 from hibari.errors import InvalidRequest
 from hibari.generate.sources import ClipShape, SourcePlan, made_seconds, over_clip
 from hibari.request import MAX_SIDE, MIN_SIDE, GenerationRequest, Size
@@ -141,7 +141,7 @@ def _verb(request: GenerationRequest) -> tuple[str, str]:
     if request.video is not None:
         return "video to video", "video"
     if request.image is not None:
-        return "image to video", "image"
+        return (BETWEEN, "end_image") if request.end_image is not None else ("image to video", "image")
     return ("text to image", "seconds") if request.is_still else ("text to video", "model")
 
 

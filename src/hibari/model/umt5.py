@@ -1,7 +1,8 @@
 """UMT5 as the text encoder of the published models, run by transformers, which is imported when one is loaded.
 
-Prompts are cleaned and cut as diffusers' WanPipeline does it (mended text, HTML entities, single spaces; 512 tokens),
-so that equal prompts give equal states. The states of padding, which Wan replaces by zeros, are not computed.
+Prompts are cleaned as diffusers' WanPipeline does it (mended text, HTML entities, single spaces), so that equal prompts
+give equal states; one that diffusers would cut without a word is refused. The states of padding, which Wan replaces by
+zeros, are not computed.
 """
 
 import html
@@ -13,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hibari.errors import MissingDependency, install
+from hibari.errors import InvalidRequest, MissingDependency, install
 from hibari.model.pretrained import EXTRA, load_pretrained, load_tokenizer
 
-MAX_TOKENS = 512  # with the one that ends each prompt; Wan drops the rest
+MAX_TOKENS = 512  # with the one that ends each prompt
 
 
 class UMT5TextEncoder:
@@ -35,12 +36,21 @@ class UMT5TextEncoder:
         return cls(load_pretrained("UMT5EncoderModel", place, device, dtype), made)
 
     @torch.inference_mode()
-    def encode(self, prompts: Sequence[str], *, option: str = "prompt") -> list[Tensor]:  # noqa: ARG002  # it cuts
-        """States (n,D) of each prompt in the encoder's dtype, on its device."""
-        return [self._states(clean(prompt)) for prompt in prompts]
+    def encode(self, prompts: Sequence[str], *, option: str = "prompt") -> list[Tensor]:
+        """States (n,D) of each prompt in the encoder's dtype, on its device.
 
-    def _states(self, prompt: str) -> Tensor:
-        ids = self.tokenizer(prompt, truncation=True, max_length=MAX_TOKENS).input_ids
+        Raises InvalidRequest that names `option` where one is too long.
+        """
+        return [self._states(clean(prompt), option) for prompt in prompts]
+
+    def _states(self, prompt: str, option: str) -> Tensor:
+        ids = self.tokenizer(prompt, verbose=False).input_ids
+        if len(ids) > MAX_TOKENS:
+            raise InvalidRequest(
+                f"The {option} is {len(ids) - 1} tokens long; at most {MAX_TOKENS - 1} are read.",
+                option=option,
+                hint="A token is a short word or a part of a long one.",
+            )
         states_BLD: Tensor = self.encoder(torch.tensor([ids], device=self.encoder.device)).last_hidden_state
         return states_BLD[0]
 

@@ -121,9 +121,10 @@ class Attested:
         entry = self.door.ledger.find(first)
         kept = entry.sources[place].consent if entry is not None and place < len(entry.sources) else None
         if kept is None:
-            option = self.files[place].option
-            named = {"image": "start image", "video": "clip", "references": "reference"}[option]
-            raise Refused(f"what was stated about the {named} of {first} is not on record any more.", option=option)
+            file = self.files[place]
+            raise Refused(
+                f"what was stated about the {file.title} of {first} is not on record any more.", option=file.option
+            )
         return _attestation(kept)
 
     def _recorded(self, place: int, file: Brought) -> Source:

@@ -27,9 +27,10 @@ MAX_FPS = 120
 SMALL = 512  # pixels of their longer side
 _DENOMINATOR = 1001  # of the rates that files have, such as 30000/1001
 
-Option = Literal["image", "video", "references"]
+Option = Literal["image", "end_image", "video", "references"]
 _PARTS: "dict[Option, tuple[Relationship, str]]" = {
     "image": ("inputTo", "start image"),
+    "end_image": ("inputTo", "end image"),
     "video": ("parentOf", "source clip"),
     "references": ("inputTo", "reference"),
 }
@@ -79,14 +80,14 @@ class Brought:
                 yield frame
 
 
-def look_at_image(path: Path, width: int, height: int) -> Brought:
-    """A start image, screened as it is used: at the render size. Raises BadMedia."""
+def look_at_image(path: Path, width: int, height: int, option: Option = "image") -> Brought:
+    """A start image or an end image, screened as it is used: at the render size. Raises BadMedia."""
     from hibari.media import decode
     from hibari.media.fit import fit
 
-    with _named("image"):
+    with _named(option):
         frame = fit(decode.read_image(path), width, height)
-    return Brought(option="image", path=path, sha256=sha256_of(path, "image"), screened=(frame,))
+    return Brought(option=option, path=path, sha256=sha256_of(path, option), screened=(frame,))
 
 
 def look_at_clip(path: Path, option: Option = "video") -> Brought:

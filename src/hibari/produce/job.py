@@ -27,8 +27,8 @@ NO_SEED_ABOVE = 2**31  # of the seeds that we draw: short enough to type again
 class Job:
     """A request that holds: its model is whole, its plan is made, its file can be written.
 
-    `brought` are the request's own files, in its order (`GenerationRequest.sources`); `start_frame` and `references`
-    are what the model sees of them, at the render size.
+    `brought` are the request's own files, in its order (`GenerationRequest.sources`); `start_frame`, `end_frame`
+    and `references` are what the model sees of them, at the render size.
     """
 
     request: GenerationRequest
@@ -37,6 +37,7 @@ class Job:
     target: Path
     start_frame: "Frame | None"
     advice: str
+    end_frame: "Frame | None" = None
     brought: tuple[Brought, ...] = ()
     references: "tuple[Frame, ...]" = ()
 
@@ -76,8 +77,9 @@ def prepare(request: GenerationRequest, output: Path | str | None, settings: Set
     check_writable(target)
     width, height = plan.render.width, plan.render.height
     image = look_at_image(request.image, width, height) if request.image is not None else None
+    end = look_at_image(request.end_image, width, height, "end_image") if request.end_image is not None else None
     references = [look_at_reference(path, width, height) for path in request.references]
-    sources = [each for each in (image, clip) if each is not None]
+    sources = [each for each in (image, end, clip) if each is not None]
     advice = model.world.advice(request.prompt, model.name) if model.world else ""
     return Job(
         request=request,
@@ -85,6 +87,7 @@ def prepare(request: GenerationRequest, output: Path | str | None, settings: Set
         plan=plan,
         target=target,
         start_frame=image.screened[0] if image is not None else None,
+        end_frame=end.screened[0] if end is not None else None,
         advice=advice,
         brought=(*sources, *(file for file, _ in references)),
         references=tuple(frame for _, frame in references),

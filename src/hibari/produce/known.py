@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Protocol
 
+from hibari.generate.plan import Plan
 from hibari.produce.job import Job
 from hibari.produce.latents import Kept, kept_of
 from hibari.provenance.ledger import Entry
@@ -23,6 +24,10 @@ class Encoder(Protocol):
     """What makes latents of frames at a render size: a loaded model."""
 
     def encode_picture(self, frame: "Frame") -> "Tensor": ...
+
+    def know_pictures(
+        self, plan: Plan, start: "Frame", end: "Frame | None" = None, level: float = 0.0
+    ) -> "tuple[Condition, ...]": ...
 
     def encode_clip(self, frames: "Iterator[Frame]") -> "Tensor": ...
 
@@ -46,8 +51,8 @@ def known_of(job: Job, encoder: Encoder, entry: Entry | None) -> Known:
     plan = job.plan
     pictures = _references(job, encoder)
     if job.start_frame is not None:
-        start = KnownFrames(encoder.encode_picture(job.start_frame), level=job.request.strength or 0.0)
-        return Known(conditions=(start, *pictures))
+        ends = encoder.know_pictures(plan, job.start_frame, job.end_frame, job.request.strength or 0.0)
+        return Known(conditions=(*ends, *pictures))
     if plan.source is None:
         return Known(conditions=pictures)
     kept = kept_of(job.request.latents, entry, job.model) if job.request.latents is not None else None

@@ -59,6 +59,7 @@ def request_as_dict(request: GenerationRequest, plan: Plan) -> dict[str, Any]:
         "prompt": request.prompt,
         "negative": request.negative,
         "image": str(request.image.absolute()) if request.image else None,
+        "end_image": str(request.end_image.absolute()) if request.end_image else None,
         "video": str(request.video.absolute()) if request.video else None,
         "extend": request.extend,
         "references": [str(path.absolute()) for path in request.references],

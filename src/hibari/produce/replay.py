@@ -12,7 +12,7 @@ from hibari.request import GenerationRequest
 
 _KEPT = (
     *("prompt", "negative", "strength", "size", "seconds", "fps", "seed", "steps", "guidance", "flow_shift"),
-    *("image", "video", "extend", "references", "consent", "loras"),
+    *("image", "end_image", "video", "extend", "references", "consent", "loras"),
 )
 
 COMPONENTS = "components"  # in the request that is kept of a sheet: the generations that it shows
@@ -69,6 +69,7 @@ def asked_again(
         raise InvalidRequest(f"the files that {id} started from are not on record any more.", option="id")
     for path, digest in zip(request.sources, sources_sha256, strict=True):
         if not path.is_file() or file_sha256(path) != digest:
-            named = "start image" if path == request.image else "clip" if path == request.video else "reference"
+            titles = {request.image: "start image", request.end_image: "end image", request.video: "clip"}
+            named = titles.get(path, "reference")
             raise InvalidRequest(f"the {named} of {id} is gone or another: {path}.", option="id")
     return request
