@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from hibari.cli.options import Home, Json, new_app
+from hibari.cli.options import Cache, GuidanceInterval, Home, Json, new_app, shortcuts_of
 from hibari.config import Settings
 from hibari.errors import InvalidRequest
 from hibari.media.files import beside, check_writable
@@ -210,6 +210,40 @@ def frames(
         _tell(f"clip {len(clips)} of {count}")
     facts = {"model": generator.model.name, "revision": generator.model.revision, "steps": steps}
     return _finish(facts | alarms.summarise(clips, policy), output, alarms.alarms_table)
+
+
+@app.command()
+def shortcuts(
+    prompt: Annotated[str, typer.Argument(help="What to show.")],
+    model: Model = None,
+    cache: Cache = None,
+    guidance_interval: GuidanceInterval = None,
+    seconds: Annotated[float | None, typer.Option(help="Duration of each clip.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Denoising steps.", min=1)] = None,
+    count: Annotated[int, typer.Option("-n", help="How many clips, with seeds from 1 on.", min=1, max=1000)] = 2,
+    output: Output = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    home: Home = None,
+) -> int:
+    """How far the frames made with --cache or --guidance-interval are from the exact ones, and what time they save."""
+    settings = Settings.load(home=home, device=device, dtype=dtype)
+    _check(output)
+    given = shortcuts_of(cache, guidance_interval)
+    if not str(given):
+        raise InvalidRequest(
+            "there is nothing to measure.", option="cache", hint="Give --cache or --guidance-interval."
+        )
+    from hibari.evaluate import shortcuts as measuring
+    from hibari.evaluate.makers import load_generator
+    from hibari.generate.plan import make_plan
+    from hibari.request import GenerationRequest
+
+    generator = load_generator(settings, model or "")
+    request = GenerationRequest(prompt=prompt, seconds=seconds, steps=steps, shortcuts=given)
+    plans = [make_plan(request, generator.model, seed) for seed in range(1, count + 1)]
+    result = measuring.measure(generator, plans, prompt, given)
+    return _finish(result, output, measuring.shortcuts_table)
 
 
 def _panel(folder: Path | None, world: "World") -> "Judges":

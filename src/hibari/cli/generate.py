@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from hibari.cli import complain
-from hibari.cli.options import Home, Json, new_app
+from hibari.cli.options import Cache, GuidanceInterval, Home, Json, new_app, shortcuts_of
 from hibari.cli.progress import watcher
 from hibari.config import Settings
 from hibari.errors import Held, InvalidRequest, Refused
@@ -63,6 +63,8 @@ def generate(
             "--lora", help="LoRA to lay on the model: a name or a file; may be repeated.", metavar="L[:WEIGHT]"
         ),
     ] = None,
+    cache: Cache = None,
+    guidance_interval: GuidanceInterval = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
     dtype: Annotated[str | None, typer.Option(help="auto, float32, bfloat16 or float16.")] = None,
     from_file: Annotated[
@@ -91,6 +93,7 @@ def generate(
         "strength": strength,
         "consent": consent,
         "loras": loras or None,
+        "shortcuts": shortcuts_of(cache, guidance_interval),
     }
     shared = {name: value for name, value in shared.items() if value is not None}
     if from_file is None:

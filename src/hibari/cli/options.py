@@ -5,8 +5,30 @@ from typing import Annotated
 
 import typer
 
+from hibari.errors import InvalidRequest
+from hibari.request import Shortcuts, allowed
+
 Home = Annotated[Path | None, typer.Option(help="Data folder; the platform's own by default.", metavar="DIR")]
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
+Cache = Annotated[
+    float | None, typer.Option(help="Steps take over what changed less than this (0.1 saves much; approximate).")
+]
+GuidanceInterval = Annotated[
+    str | None, typer.Option(help="Noise levels between which guidance is on (approximate).", metavar="LOW:HIGH")
+]
+
+
+def shortcuts_of(cache: float | None, interval: str | None) -> Shortcuts:
+    """The shortcuts that two options ask for; raises InvalidRequest for an interval of another form."""
+    if interval is None:
+        return Shortcuts(cache=cache or 0.0)
+    try:
+        low, high = map(float, interval.split(":"))
+    except ValueError:
+        raise InvalidRequest(
+            f"{interval!r} is no interval.", option="guidance_interval", hint=allowed("shortcuts")
+        ) from None
+    return Shortcuts(cache=cache or 0.0, guidance_low=low, guidance_high=high)
 
 
 def new_app() -> typer.Typer:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from hibari.catalog import Lora, Model
-from hibari.flow.solver import SOLVERS, Velocity
+from hibari.flow.solver import SOLVERS, WALKS
 from hibari.flow.times import NUM_TIMESTEPS, schedule, shift_for, timestep_of
 from hibari.generate.backend import Prompt
 from hibari.generate.conditions import BesideNoise, Condition, KnownFrames, State, apply_all
@@ -23,14 +23,18 @@ from hibari.generate.fit import Fit
 from hibari.generate.loras import laid_on
 from hibari.generate.parts import Part
 from hibari.generate.plan import Plan
-from hibari.generate.velocity import Told, guided
+from hibari.generate.rolling import Way, roll, starts
+from hibari.generate.velocity import Field, Told, guided
 from hibari.model.dit import WanDiT
 from hibari.model.encoders import ImageEncoder, TextEncoder, load_image_encoder, load_text_encoder
+from hibari.model.parallel import Ranks
 from hibari.model.stored import Storage
 from hibari.model.tiling import TiledState, decode_tiles, encode_tiles
 from hibari.model.vae import StreamState, WanVAE
 from hibari.model.weights import load_dit, load_vae
 from hibari.shapes import LatentShape, VideoShape
+
+VEIL_SEED = 1  # is added to a request's seed for the noise through which a window's history is looked at
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +71,7 @@ class Generator:
 
     Parts are kept once they were used. Where not `keeps`, one large part is there at a time: the encoders are let go
     before the walk, of two experts the one that is done before the other is loaded, and both when the walk is over.
+    A `pair` of ranks shares the work of guidance.
     """
 
     model: Model
@@ -74,6 +79,7 @@ class Generator:
     device: torch.device
     dtype: torch.dtype
     fit: Fit = Fit()
+    pair: Ranks | None = None
 
     @classmethod
     def load(cls, model: Model, device: torch.device, dtype: torch.dtype, fit: Fit = Fit()) -> Self:  # noqa: B008
@@ -110,13 +116,11 @@ class Generator:
     ) -> Tensor:
         """Walk from noise to a latent (C,T,H,W), float32, as the transformer sees latents.
 
-        `on_step(done)` is called after each of `plan.steps` steps, and `on_estimate(latent)` in each, with the clean
-        latent as it is predicted there; what they raise ends the walk. The noise is drawn from the plan's seed unless
-        given.
+        `on_step(done)` is called after each of `plan.visits` steps, and `on_estimate(latent)` in each, with the clean
+        latent (of a window, where the plan has some) as it is predicted there; what they raise ends the walk. The noise
+        is drawn from the plan's seed unless given: all of it, or that of the first window.
         """
         shape = self.model.strides.latent(plan.render)
-        noise_CTHW = draw_noise(plan.seed, shape) if noise_CTHW is None else noise_CTHW
-        state = apply_all(conditions, State.from_noise(noise_CTHW.to(self.device, torch.float32)))
         shift = self._shift(plan.render) if plan.flow_shift is None else plan.flow_shift
         sigmas = schedule(plan.steps, shift)
 
@@ -126,10 +130,19 @@ class Generator:
 
         told = self._told(plan, prompt)
         with ExitStack() as laid:
-            velocity = self._velocity(plan, state, told, laid)
-            if on_estimate is not None:
-                velocity = _watched(velocity, lambda clean_CTHW: on_estimate(clean_CTHW[:, : shape.frames]))
-            made_CTHW = SOLVERS[plan.solver](velocity, state.latent_CTHW, sigmas, after)[:, : shape.frames]
+
+            def field_of(state: State) -> Field:
+                field, count = self._field(plan, state, told, laid), state.latent_CTHW.shape[1] - state.references
+                return field if on_estimate is None else _watched(field, lambda clean: on_estimate(clean[:, :count]))
+
+            if plan.windows:
+                way = self._way(plan, sigmas.tolist())
+                made_CTHW = roll(way, starts(shape, conditions, plan.seed, self.device, noise_CTHW), field_of, on_step)
+            else:
+                noise_CTHW = draw_noise(plan.seed, shape) if noise_CTHW is None else noise_CTHW
+                state = apply_all(conditions, State.from_noise(noise_CTHW.to(self.device, torch.float32)))
+                walked_CTHW = SOLVERS[plan.solver](field_of(state), state.latent_CTHW, sigmas, after)
+                made_CTHW = walked_CTHW[:, : shape.frames]
         if not self.keeps:
             self._release_experts()
         return made_CTHW
@@ -220,14 +233,22 @@ class Generator:
             (negative,) = encoder.encode([prompt.negative], option="negative")
         if not self.keeps:
             self.parts.text.release()
-        return Told(states, negative, self.model.card.fps)
+        rolling = self.model.card.rolling if plan.windows else None
+        return Told(states, negative, self.model.card.fps, rolling.block if rolling is not None else 1)
 
-    def _velocity(self, plan: Plan, state: State, told: Told, laid: ExitStack) -> Velocity:
+    def _way(self, plan: Plan, sigmas: list[float]) -> Way:
+        rolling = self.model.card.rolling
+        assert rolling is not None, "the windows are planned by it"
+        return Way(
+            windows=plan.windows, rolling=rolling, sigmas=sigmas, start=WALKS[plan.solver], seed=plan.seed + VEIL_SEED
+        )
+
+    def _field(self, plan: Plan, state: State, told: Told, laid: ExitStack) -> Field:
         """The field that the solver walks: of each level, that of its expert, with its LoRAs laid on meanwhile."""
-        last, fields = self.model.form.boundary * NUM_TIMESTEPS, dict[int, Velocity]()
+        last, fields = self.model.form.boundary * NUM_TIMESTEPS, dict[int, Field]()
 
-        def velocity(x_CTHW: Tensor, sigma: float) -> Tensor:
-            number = int(timestep_of(sigma) < last)
+        def velocity(x_CTHW: Tensor, sigma: float | Sequence[float]) -> Tensor:
+            number = int(timestep_of(sigma if isinstance(sigma, float) else max(sigma)) < last)
             if number not in fields:
                 fields.clear()
                 laid.close()
@@ -236,7 +257,7 @@ class Generator:
                         other.release()
                 dit = self.parts.experts[number]()
                 laid.enter_context(laid_on(dit, self._loras(plan, number)))
-                fields[number] = guided(dit, state, told, plan.guidances[number])
+                fields[number] = guided(dit, state, told, plan.guidances[number], plan.shortcuts, self.pair)
             return fields[number](x_CTHW, sigma)
 
         return velocity
@@ -250,12 +271,13 @@ class Generator:
         return [lora for lora in plan.loras if not name or lora.expert in ("", name)]
 
 
-def _watched(velocity: Velocity, on_estimate: Callable[[Tensor], None]) -> Velocity:
+def _watched(field: Field, on_estimate: Callable[[Tensor], None]) -> Field:
     """The same field, which tells at each visit what the clean sample is predicted to be: x - sigma v."""
 
-    def watched(x: Tensor, sigma: float) -> Tensor:
-        v = velocity(x, sigma)
-        on_estimate(x - sigma * v.to(x.dtype))
+    def watched(x: Tensor, sigma: float | Sequence[float]) -> Tensor:
+        v = field(x, sigma)
+        level = sigma if isinstance(sigma, float) else x.new_tensor(sigma)[:, None, None]
+        on_estimate(x - level * v.to(x.dtype))
         return v
 
     return watched

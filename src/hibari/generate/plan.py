@@ -11,7 +11,8 @@ from math import ceil, log
 from hibari.catalog import BETWEEN, SETTINGS, Card, Lora, Model
 from hibari.errors import InvalidRequest
 from hibari.generate.sources import ClipShape, SourcePlan, made_seconds, over_clip
-from hibari.request import MAX_SIDE, MIN_SIDE, GenerationRequest, Size
+from hibari.generate.windows import Window, plan_windows
+from hibari.request import MAX_SIDE, MIN_SIDE, GenerationRequest, Shortcuts, Size
 from hibari.shapes import VideoShape
 
 MIN_KEPT = 0.5  # share of a rendered picture that the crop must leave
@@ -26,7 +27,8 @@ class Plan:
     holds.
 
     A plan over a clip has its `source`. Of an extension the clip's own frames are delivered first, and `picks` are
-    those of the frames after them. `loras` are laid on the model for this walk.
+    those of the frames after them. `loras` are laid on the model for this walk, and `shortcuts` make it shorter.
+    `windows` are the parts of a video that is made one after the other; there are none where it is made in one go.
     """
 
     seed: int
@@ -41,12 +43,19 @@ class Plan:
     flow_shift: float | None = None
     source: SourcePlan | None = None
     loras: tuple[Lora, ...] = ()
+    windows: tuple[Window, ...] = ()
+    shortcuts: Shortcuts = Shortcuts()
     notes: tuple[str, ...] = ()
 
     @property
     def guidances(self) -> tuple[float, float]:
         """The guidance of a model's first expert, and of its second one."""
         return self.guidance, self.guidance if self.guidance_2 is None else self.guidance_2
+
+    @property
+    def visits(self) -> int:
+        """How often the walk asks the transformer: once a step, in every window."""
+        return sum(window.rows for window in self.windows) if self.windows else self.steps
 
     @property
     def frames(self) -> int:
@@ -84,20 +93,47 @@ def make_plan(request: GenerationRequest, model: Model, seed: int, clip: ClipSha
         picks, frames = tuple(pick + source.context for pick in picks), frames + source.context
     video = VideoShape(model.strides.frames_at_least(frames), render.height, render.width)
     model.strides.check(video)
+    steps = card.steps if request.steps is None else request.steps
+    windows, window_notes = _windows(request, model, video, steps, source)
+    approximate = [f"approximate: {request.shortcuts}"] if str(request.shortcuts) else []
     return Plan(
         seed=seed,
         delivered=delivered,
         render=video,
         fps=fps,
         picks=picks,
-        steps=card.steps if request.steps is None else request.steps,
+        steps=steps,
         guidance=card.guidance if request.guidance is None else request.guidance,
         guidance_2=card.guidance_2 if request.guidance is None else None,
         solver=card.solver,
         flow_shift=request.flow_shift,
         source=source,
-        notes=(*size_notes, *fps_notes),
+        windows=windows,
+        shortcuts=request.shortcuts,
+        notes=(*size_notes, *fps_notes, *window_notes, *approximate),
     )
+
+
+def _windows(
+    request: GenerationRequest, model: Model, video: VideoShape, steps: int, source: SourcePlan | None
+) -> tuple[tuple[Window, ...], list[str]]:
+    """The windows of a video that is not made in one go, and what there is to say about them."""
+    rolling, frames = model.card.rolling, model.strides.latent(video).frames
+    if rolling is None or (frames <= rolling.window and not rolling.lag):
+        return (), []
+    known = 1 if request.image is not None and not request.strength else 0
+    if source is not None and source.kept:
+        known = (source.context - 1) // model.strides.time + 1
+    elif source is not None:
+        raise InvalidRequest(
+            f"{frames} latent frames, and {model.name} redraws at most {rolling.window} at a time.",
+            option="seconds",
+            hint="Give seconds for a part of the clip.",
+        )
+    windows = plan_windows(frames, steps, rolling, known)
+    seen = model.strides.time * (rolling.history - 1) + 1
+    notes = [f"made in {len(windows)} windows, each of which sees the last {seen} frames before it"]
+    return windows, notes if len(windows) > 1 else []
 
 
 def _check_ability(request: GenerationRequest, card: Card) -> None:
@@ -126,6 +162,14 @@ def _check_settings(request: GenerationRequest, model: Model) -> None:
             f"it has no effect with {model.name}, a {model.form.pipeline}.", option=idle[0], hint="Leave it out."
         )
     guidance = model.card.guidance if request.guidance is None else request.guidance
+    if str(request.shortcuts) and model.form.backend != "native":
+        raise InvalidRequest(
+            f"they have no effect with {model.name}, a {model.form.pipeline}.",
+            option="shortcuts",
+            hint="Leave them out.",
+        )
+    if request.shortcuts[1:] != Shortcuts()[1:] and guidance == 1:
+        raise InvalidRequest("guidance is off, and has no interval.", option="shortcuts", hint="Leave it out.")
     if model.form.backend == "diffusers" and request.negative and guidance <= 1:
         raise InvalidRequest(
             f"it has no effect at a guidance of {guidance:g}.",

@@ -274,7 +274,7 @@ class WanDiT(nn.Module):
         return self
 
     def _layers(self) -> list[Block]:
-        return [block for block in self.blocks if isinstance(block, Block)]
+        return [module for module in self.blocks.modules() if isinstance(module, Block)]
 
     def _embed_levels(self, levels_R: Tensor) -> Tensor:
         waves = sinusoids(1000 * levels_R, self.config.freq_dim).to(self.time_embedder.linear_1.weight.dtype)

@@ -77,15 +77,16 @@ class Ranks:
 def split_sequence(model: nn.Module, plan: SequencePlan, ranks: Ranks, exchange: Exchange) -> None:
     """Make the blocks of a model work on this rank's tokens; inputs and outputs stay whole, and equal on all ranks."""
     blocks = getattr(model, plan.blocks)
-    shared = _Shared(plan, ranks, {"ulysses": ulysses, "ring": ring}[exchange])
-    ends = (0, len(blocks) - 1)
-    wrapped = [_SplitBlock(block, shared, index == ends[0], index == ends[1]) for index, block in enumerate(blocks)]
-    setattr(model, plan.blocks, nn.ModuleList(wrapped))
+    split = _Split(plan, ranks, {"ulysses": ulysses, "ring": ring}[exchange])
+    blocks[0].register_forward_pre_hook(split.enter)
+    for block in blocks:
+        block.register_forward_pre_hook(split.localise)
+    blocks[-1].register_forward_hook(split.leave)
 
 
 @dataclass(eq=False)
-class _Shared:
-    """What the blocks of one model share: how to split, and this rank's part of the inputs of the pass under way."""
+class _Split:
+    """How the blocks of one model are split, and this rank's part of their inputs in the pass under way."""
 
     plan: SequencePlan
     ranks: Ranks
@@ -94,15 +95,24 @@ class _Shared:
     runs: Sequence[Any] = ()
     token_parts: Sequence[Tensor] = ()  # for each rank, its tokens' places in the whole sequence
 
-    def enter(self, x_LD: Tensor, rows: TokenRows, runs: Sequence[Any]) -> Tensor:
+    def enter(self, _: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         """This rank's tokens; its part of everything else is kept for the blocks."""
+        given, plan = list(inputs), self.plan
+        x_LD, runs = given[plan.tokens], given[plan.runs]
         self.token_parts = self._places(runs, x_LD.device)
         mine = self.token_parts[self.ranks.rank]
-        self.rows = TokenRows((), rows.index(x_LD.device)[mine])
+        self.rows = TokenRows((), given[plan.rows].index(x_LD.device)[mine])
         self.runs = [self._of_run(run) for run in runs]
-        return x_LD[mine]
+        given[plan.tokens] = x_LD[mine]
+        return tuple(given)
 
-    def leave(self, x_SD: Tensor) -> Tensor:
+    def localise(self, _: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        """A block's inputs, with this rank's rows and runs."""
+        given = list(inputs)
+        given[self.plan.rows], given[self.plan.runs] = self.rows, self.runs
+        return tuple(given)
+
+    def leave(self, _: nn.Module, __: tuple[Any, ...], x_SD: Tensor) -> Tensor:
         """The tokens of all ranks, in order."""
         whole = self.ranks.gather(x_SD, [len(places) for places in self.token_parts])
         x_LD = torch.empty_like(whole)
@@ -128,23 +138,6 @@ class _Shared:
                 own.append(by_clip[:, part].flatten())
             start += clips * tokens
         return [torch.cat(own) for own in places]
-
-
-class _SplitBlock(nn.Module):
-    """A block on this rank's tokens; the first takes them out of the sequence, the last puts all together again."""
-
-    def __init__(self, block: nn.Module, shared: _Shared, is_first: bool, is_last: bool) -> None:
-        super().__init__()
-        self.block = block
-        self.shared, self.is_first, self.is_last = shared, is_first, is_last
-
-    def forward(self, *inputs: Any) -> Tensor:
-        plan, given = self.shared.plan, list(inputs)
-        if self.is_first:
-            given[plan.tokens] = self.shared.enter(given[plan.tokens], given[plan.rows], given[plan.runs])
-        given[plan.rows], given[plan.runs] = self.shared.rows, self.shared.runs
-        x_SD: Tensor = self.block(*given)
-        return self.shared.leave(x_SD) if self.is_last else x_SD
 
 
 def ulysses(

@@ -76,4 +76,5 @@ def request_as_dict(request: GenerationRequest, plan: Plan) -> dict[str, Any]:
             {"lora": str(lora.path), "weight": lora.weight, "expert": lora.expert, "sha256": lora.sha256}
             for lora in plan.loras
         ],
+        "shortcuts": plan.shortcuts._asdict(),
     }

@@ -12,7 +12,7 @@ from hibari.request import GenerationRequest
 
 _KEPT = (
     *("prompt", "negative", "strength", "size", "seconds", "fps", "seed", "steps", "guidance", "flow_shift"),
-    *("image", "end_image", "video", "extend", "references", "consent", "loras"),
+    *("image", "end_image", "video", "extend", "references", "consent", "loras", "shortcuts"),
 )
 
 COMPONENTS = "components"  # in the request that is kept of a sheet: the generations that it shows
