@@ -72,8 +72,7 @@ def download(repository: Repository, file: RemoteFile, target: Path) -> None:
 def _hub(name: str) -> Iterator[None]:
     """The hub's refusals and the network's as one line."""
     try:
-        import httpx
-        from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
+        from huggingface_hub.errors import GatedRepoError, HTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
     except ImportError as error:
         raise MissingDependency(
             f"huggingface_hub is not installed ({error}).", option="name", hint=install("hub")
@@ -86,7 +85,7 @@ def _hub(name: str) -> Iterator[None]:
         ) from error
     except RepositoryNotFoundError as error:
         raise BadWeights(f"{name}: the hub has no such repository.", option="name", hint=_ELSEWHERE) from error
-    except (HfHubHTTPError, OfflineModeIsEnabled, httpx.HTTPError, OSError) as error:
+    except (HTTPError, OfflineModeIsEnabled, OSError) as error:
         said = str(error).strip().splitlines() or [type(error).__name__]
         raise BadWeights(f"{name}: the hub did not give all of it ({said[0]}).", option="name", hint=_AGAIN) from error
 
