@@ -99,8 +99,8 @@ def take(
     files = sorted({path for pattern in PATTERNS[layout] for path in source.glob(pattern) if path.is_file()})
     partial = _partial(target)
     missing = [path for path in files if not _is_same(path, partial / path.relative_to(source))]
-    copied = sum(path.stat().st_size for path in missing if path.stat().st_dev != partial.stat().st_dev)
-    _check_room(model.name, copied, settings)
+    links = bool(missing) and _can_link(missing[0], partial)
+    _check_room(model.name, 0 if links else sum(path.stat().st_size for path in missing), settings)
     for number, path in enumerate(missing, 1):
         if on_step is not None:
             on_step(Step(str(path.relative_to(source)), number, len(missing), path.stat().st_size))
@@ -193,6 +193,18 @@ def _has_checksum(path: Path, checksum: str) -> bool:
         while piece := file.read(_PIECE):
             digest.update(piece)
     return digest.hexdigest() == wanted
+
+
+def _can_link(path: Path, partial: Path) -> bool:
+    """Whether a file can be linked there: not from another disk, and not on one without links."""
+    probe = partial / ".link"
+    try:
+        probe.unlink(missing_ok=True)
+        os.link(path.resolve(), probe)
+        probe.unlink()
+    except OSError:
+        return False
+    return True
 
 
 def _is_same(path: Path, copy: Path) -> bool:
