@@ -119,11 +119,13 @@ class PackLayout:
 
     Tokens of a clip are ordered by frame, row, column. Clips with equal grids should stand next to
     each other: each such run is attended to as one batch. `references` says how many of each clip's
-    last latent frames are reference pictures, which stand outside its time; empty means none.
+    last latent frames are reference pictures, which stand outside its time; empty means none. With
+    `causal_frames` the frames of a clip form blocks of so many, and none attends to a later block.
     """
 
     grids: tuple[Grid, ...]
     references: tuple[int, ...] = ()
+    causal_frames: int = 0
 
     @property
     def num_tokens(self) -> int:

@@ -39,10 +39,21 @@ ORIGINAL_NAMES: Mapping[str, str] = MappingProxyType(
 )
 """Published name to original name."""
 
+PUBLISHED_NAMES: Mapping[str, str] = MappingProxyType({original: name for name, original in ORIGINAL_NAMES.items()})
+"""Original name to published name."""
+
 
 def original_name(published: str) -> str | None:
     """The original name of a layer, or of a parameter that is no layer's; None for one that the originals lack."""
-    number = re.match(r"blocks\.(\d+)\.", published)
-    starred = published.replace(number.group(), "blocks.*.", 1) if number else published
-    name = ORIGINAL_NAMES.get(starred)
-    return name.replace("*", number.group(1)) if name is not None and number else name
+    return _renamed(published, ORIGINAL_NAMES)
+
+
+def published_name(original: str) -> str | None:
+    """The published name of a layer, or of a parameter that is no layer's; None for a strange one."""
+    return _renamed(original, PUBLISHED_NAMES)
+
+
+def _renamed(name: str, table: Mapping[str, str]) -> str | None:
+    number = re.match(r"blocks\.(\d+)\.", name)
+    other = table.get(name.replace(number.group(), "blocks.*.", 1) if number else name)
+    return other.replace("*", number.group(1)) if other is not None and number else other

@@ -14,6 +14,29 @@ BETWEEN = "between images"  # from a start image to an end image; no card withou
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rolling:
+    """How a model that learned a noise level for each latent frame makes long videos. Counts are of latent frames.
+
+    A `window` is made at a time, the first `history` of which are the end of what was made before, looked at through
+    noise of level `noise`. With a `lag`, blocks of `block` frames start so many steps after the block before them; with
+    a `block` of more than one, none attends to a later block.
+    """
+
+    window: int = 25
+    history: int = 5
+    noise: float = 0.02
+    block: int = 1
+    lag: int = 0
+
+    def __post_init__(self) -> None:
+        whole = all(type(each) is int for each in (self.window, self.history, self.block, self.lag))
+        if not whole or not (0 < self.history < self.window and self.block > 0 <= self.lag and 0 <= self.noise < 1):
+            raise ValueError(f"rolling: {self}")
+        if self.history % self.block:
+            raise ValueError(f"rolling: a history of {self.history} is not of whole blocks of {self.block}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Card:
     """A model's abilities and habits. `sizes` are render sizes, the default first.
 
@@ -21,7 +44,7 @@ class Card:
     `solver` are what a request gets that does not say; `guidance_2` is the second expert's, of a model that has two,
     where it is not the first one's. `shift_grows` says that the timestep shift grows with the size; it is the
     scheduler's at every size otherwise. `max_prompt` counts characters; `references` is how many reference pictures the
-    model learned to look at.
+    model learned to look at. With `rolling` what is longer than a window is made window by window.
     """
 
     name: str
@@ -41,6 +64,7 @@ class Card:
     max_prompt: int = 2000
     verbs: tuple[str, ...] = VERBS
     references: int = 0
+    rolling: Rolling | None = None
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -54,6 +78,8 @@ class Card:
                 raise ValueError(f"unknown: {wrong}, missing: {missing}")
             values["sizes"] = tuple(Size(*map(int, size.split("x"))) for size in values["sizes"])
             values["verbs"] = tuple(values["verbs"]) if "verbs" in values else VERBS
+            if isinstance(values.get("rolling"), dict):
+                values["rolling"] = Rolling(**values["rolling"])
             if not values["sizes"]:
                 raise ValueError("sizes: it is empty")
             return cls(**values)
@@ -61,7 +87,7 @@ class Card:
             raise BadWeights(f"{path}: not a model card ({error}).", option="model") from error
 
 
-def published(name: str, licence: str, space: int, verbs: tuple[str, ...]) -> Card:
+def published(name: str, licence: str, space: int, verbs: tuple[str, ...], rolling: Rolling | None = None) -> Card:
     """The card of a folder that nobody knows, by its VAE's stride in space: Wan 2.1 renders 480p, Wan 2.2 TI2V 704p."""
     if space == 8:
         sizes, fps = ["832x480", "480x832", "624x624", "1280x720", "720x1280"], 16
@@ -74,9 +100,10 @@ def published(name: str, licence: str, space: int, verbs: tuple[str, ...]) -> Ca
         sizes=tuple(Size.parse(size) for size in sizes),
         fps=fps,
         seconds=5.0,
-        max_seconds=5.0,
+        max_seconds=60.0 if rolling else 5.0,
         steps=30,
         guidance=5.0,
         shift_grows=False,
         verbs=verbs,
+        rolling=rolling,
     )

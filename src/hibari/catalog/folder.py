@@ -137,7 +137,7 @@ def open_folder(folder: Path, name: str = "") -> Model:
     known, pulled = recognise(name, index, configs["transformer"]), Pulled.load(folder)
     world_file = folder / worlds.FILE
     return Model(
-        card=_card(folder, name, strides, known, pulled, learned_verbs(index, form)),
+        card=_card(folder, name, strides, form, known, pulled, learned_verbs(index, form)),
         folder=folder,
         form=form,
         strides=strides,
@@ -152,14 +152,20 @@ def open_folder(folder: Path, name: str = "") -> Model:
 
 
 def _card(
-    folder: Path, name: str, strides: Strides, known: Published | None, pulled: Pulled | None, verbs: tuple[str, ...]
+    folder: Path,
+    name: str,
+    strides: Strides,
+    form: Form,
+    known: Published | None,
+    pulled: Pulled | None,
+    verbs: tuple[str, ...],
 ) -> cards.Card:
     """The card in the folder; or of the published model that it is; or of the family."""
     if (folder / cards.FILE).is_file():
         return cards.Card.load(folder / cards.FILE)
     licence = pulled.licence if pulled else stated_licence(folder)
     if known is None:
-        return cards.published(name, licence, strides.space, verbs)
+        return cards.published(name, licence, strides.space, verbs, cards.Rolling() if form.rolling else None)
     if licence == NOT_STATED and known.is_called(name):
         licence = known.licence
     return known.card_of(name, licence, verbs)

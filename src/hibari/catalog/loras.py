@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hibari.catalog.folder import METADATA, Model, read_header
+from hibari.catalog.folder import METADATA, Model, read_header, weight_files
 from hibari.config import Settings
 from hibari.errors import BadWeights, InvalidRequest
 from hibari.media.files import file_sha256
 from hibari.request import LoraUse
-from hibari.wan_keys import original_name
+from hibari.wan_keys import original_name, published_name
 
 Shape = tuple[int, ...]
 SUFFIX = ".safetensors"
@@ -147,10 +147,18 @@ def _is_path(name: str) -> bool:
 
 
 def _shapes_of(model: Model) -> dict[str, Shape]:
-    """The shapes of a transformer's parameters by their keys; two experts have the same."""
-    files = [path for path in model.files if path.parent.name == model.form.experts[0]]
-    headers = [read_header(path) for path in files]
-    return {key: tuple(entry["shape"]) for header in headers for key, entry in header.items() if key != METADATA}
+    """The shapes of a transformer's parameters by their published keys; two experts have the same."""
+    headers = [read_header(path) for path in weight_files(model.places[model.form.experts[0]])]
+    shapes = {key: tuple(entry["shape"]) for header in headers for key, entry in header.items() if key != METADATA}
+    return {_published_key(key): shape for key, shape in shapes.items()}
+
+
+def _published_key(key: str) -> str:
+    """A parameter's key by the published name of its layer, whether it comes by that or by the original one."""
+    layer, dot, leaf = key.rpartition(".")
+    if leaf not in ("weight", "bias"):
+        return published_name(key) or key
+    return f"{published_name(layer) or layer}{dot}{leaf}"
 
 
 def _aliases(shapes: Mapping[str, Shape]) -> dict[str, str]:

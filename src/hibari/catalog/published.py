@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from hibari.catalog.card import Card
+from hibari.catalog.card import Card, Rolling
 from hibari.errors import UnknownModel
 from hibari.request import Size
 
@@ -64,8 +64,10 @@ class Published:
 
     def card_of(self, name: str, licence: str, verbs: tuple[str, ...]) -> Card:
         """Its card, for a folder of that name. The authors' shift is the same at every size."""
-        values = {**self.card, "sizes": tuple(Size.parse(size) for size in self.card["sizes"])}
+        values: dict[str, Any] = {**self.card, "sizes": tuple(Size.parse(size) for size in self.card["sizes"])}
         about = self.about
+        if "rolling" in values:
+            values["rolling"] = Rolling(**values["rolling"])
         return Card(
             name=name, revision="unknown", licence=licence, about=about, shift_grows=False, verbs=verbs, **values
         )

@@ -13,7 +13,7 @@ lambda = log(alpha / sigma); h = lambda_t - lambda_s; B(h) = e^-h - 1; m the pre
 Tensors have any shape. x is float32 or float64; the velocity may come in a smaller type.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from itertools import pairwise
 from math import expm1, inf, log
 from typing import NamedTuple, Protocol
@@ -30,6 +30,16 @@ OnStep = Callable[[int, Tensor], None]
 """Called as on_step(index, x) after each step, index from 0; whatever it raises ends the walk."""
 
 
+Walk = Generator[tuple[Tensor, float], Tensor, Tensor]
+"""A solver on its way: it yields where it stands (x, sigma), is sent the velocity there, and returns the end.
+
+Who sends is free to visit several walks in turn: frames of one video may each be on their own.
+"""
+
+StartWalk = Callable[[Tensor, Tensor | Sequence[float]], Walk]
+"""walk(x, sigmas)."""
+
+
 class Solver(Protocol):
     """What each entry of SOLVERS is."""
 
@@ -38,16 +48,15 @@ class Solver(Protocol):
     ) -> Tensor: ...
 
 
-def euler(velocity: Velocity, x: Tensor, sigmas: Tensor | Sequence[float], on_step: OnStep | None = None) -> Tensor:
+def euler_walk(x: Tensor, sigmas: Tensor | Sequence[float]) -> Walk:
     """Euler's method: x moves along v for the length of each interval."""
-    for index, (s, t) in enumerate(_intervals(x, sigmas)):
-        x = x + (t - s) * velocity(x, s).to(x.dtype)
-        if on_step is not None:
-            on_step(index, x)
+    for s, t in _intervals(x, sigmas):
+        v = yield x, s
+        x = x + (t - s) * v.to(x.dtype)
     return x
 
 
-def dpmpp_2m(velocity: Velocity, x: Tensor, sigmas: Tensor | Sequence[float], on_step: OnStep | None = None) -> Tensor:
+def dpmpp_2m_walk(x: Tensor, sigmas: Tensor | Sequence[float]) -> Walk:
     """DPM-Solver++(2M), the midpoint form; first order in the first and in the last step.
 
     Source: Lu et al. 2022, arXiv 2211.01095, algorithm 2.
@@ -55,15 +64,14 @@ def dpmpp_2m(velocity: Velocity, x: Tensor, sigmas: Tensor | Sequence[float], on
     intervals = _intervals(x, sigmas)
     earlier: _Known | None = None
     for index, (s, t) in enumerate(intervals):
-        known = _Known(s, x - s * velocity(x, s).to(x.dtype))
+        v = yield x, s
+        known = _Known(s, x - s * v.to(x.dtype))
         x = _predict(x, known, earlier if index < len(intervals) - 1 else None, t)
         earlier = known
-        if on_step is not None:
-            on_step(index, x)
     return x
 
 
-def unipc(velocity: Velocity, x: Tensor, sigmas: Tensor | Sequence[float], on_step: OnStep | None = None) -> Tensor:
+def unipc_walk(x: Tensor, sigmas: Tensor | Sequence[float]) -> Walk:
     """UniPC of order 2 with B(h) = e^-h - 1 ("bh2"): a predictor step, which the next velocity then corrects.
 
     The order falls to 1 in the first and in the last step. The last step is not corrected: that would take one
@@ -72,19 +80,46 @@ def unipc(velocity: Velocity, x: Tensor, sigmas: Tensor | Sequence[float], on_st
     intervals = _intervals(x, sigmas)
     done: _Step | None = None
     for index, (s, t) in enumerate(intervals):
-        known = _Known(s, x - s * velocity(x, s).to(x.dtype))
+        v = yield x, s
+        known = _Known(s, x - s * v.to(x.dtype))
         if done is not None:
             x = _correct(done, known)
         earlier = done.known if done is not None and index < len(intervals) - 1 else None
         done = _Step(x, known, earlier)
         x = _predict(x, known, earlier, t)
-        if on_step is not None:
-            on_step(index, x)
     return x
 
 
-SOLVERS: dict[str, Solver] = {"unipc": unipc, "dpmpp_2m": dpmpp_2m, "euler": euler}
+WALKS: dict[str, StartWalk] = {"unipc": unipc_walk, "dpmpp_2m": dpmpp_2m_walk, "euler": euler_walk}
+"""Every solver as a walk, by the name that a request gives."""
+
+
+def solver_of(start: StartWalk) -> Solver:
+    """The solver that takes a walk to its end along one velocity field."""
+
+    def solve(velocity: Velocity, x: Tensor, sigmas: Tensor | Sequence[float], on_step: OnStep | None = None) -> Tensor:
+        walk = start(x, sigmas)
+        place, index = next(walk), 0
+        while True:
+            try:
+                place = walk.send(velocity(*place))
+            except StopIteration as end:
+                x = end.value
+                break
+            if on_step is not None:
+                on_step(index, place[0])
+            index += 1
+        if on_step is not None:
+            on_step(index, x)
+        return x
+
+    return solve
+
+
+SOLVERS: dict[str, Solver] = {name: solver_of(walk) for name, walk in WALKS.items()}
 """Every solver by the name that a request gives."""
+
+unipc, dpmpp_2m, euler = (SOLVERS[name] for name in ("unipc", "dpmpp_2m", "euler"))
 
 
 class _Known(NamedTuple):

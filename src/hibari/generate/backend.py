@@ -52,7 +52,7 @@ class Backend(Protocol):
     ) -> Tensor:
         """Walk from noise to a latent (C,T,H,W), float32.
 
-        `on_step(done)` is called after each of `plan.steps` steps, and `on_estimate(latent)` in each, with the clean
+        `on_step(done)` is called after each of `plan.visits` steps, and `on_estimate(latent)` in each, with the clean
         latent as it is predicted there; what they raise ends the walk. The noise is drawn from the plan's seed unless
         given.
         """

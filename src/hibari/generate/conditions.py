@@ -23,6 +23,7 @@ class State:
 
     The last `references` latent frames are pictures beside the video: looked at, and no part of it. `beside_CTHW` are
     channels that the transformer sees beside the noise, and `pictures_ISE` states of pictures that it looks at.
+    `looked_T` is the level that known latent frames are told to have; they are told 0 without it.
     """
 
     latent_CTHW: Tensor
@@ -30,6 +31,7 @@ class State:
     references: int = 0
     beside_CTHW: Tensor | None = None
     pictures_ISE: Tensor | None = None
+    looked_T: Tensor | None = None
 
     @classmethod
     def from_noise(cls, noise_CTHW: Tensor) -> "State":

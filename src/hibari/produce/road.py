@@ -13,7 +13,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from hibari import catalog
-from hibari.config import Settings
+from hibari.config import Launch, Settings, launch
 from hibari.errors import Cancelled, InvalidRequest
 from hibari.media.files import beside, check_writable
 from hibari.media.suffixes import format_of
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from hibari.generate.backend import Backend
+    from hibari.generate.parallel import Team
     from hibari.media.fit import Frame
     from hibari.produce.door import Door
     from hibari.produce.passage import Allowance, HeldPlace, Passage
@@ -51,6 +52,7 @@ class Hibari:
         self.settings = settings or Settings.load(**given)
         self._door: Door | None = None
         self._loaded: dict[Path, Backend] = {}  # the last used last
+        self._team: Team | None = None  # of a torchrun's processes, once the first model is loaded
 
     @property
     def door(self) -> "Door":
@@ -60,6 +62,24 @@ class Hibari:
 
             self._door = Door.open(self.settings)
         return self._door
+
+    def follow(self) -> None:
+        """Of a torchrun's processes all but the first: work with it until it is done. They make no file."""
+        from hibari.generate.parallel import follow
+
+        follow(_join(self.settings, launch()))
+
+    def close(self) -> None:
+        """Let the other processes of a torchrun go, where there are any."""
+        if self._team is not None:
+            self._team.end()
+            self._team = None
+
+    def _meet(self) -> "Team | None":
+        place = launch()
+        if place.size > 1 and self._team is None:
+            self._team = _join(self.settings, place)
+        return self._team
 
     @property
     def held(self) -> tuple[str, ...]:
@@ -172,7 +192,7 @@ class Hibari:
             while len(self._loaded) >= self.settings.service.models_held:
                 del self._loaded[next(iter(self._loaded))]
                 _give_memory_back()
-            generator = _load(model, self.settings)
+            generator = _load(model, self.settings, self._meet())
         self._loaded[model.folder] = generator
         return generator
 
@@ -215,7 +235,7 @@ class _Production:
         if job.model.form.backend == "diffusers":
             passage.facts[RUN_BY] = f"diffusers {version('diffusers')}"
         self._tell("load", 1, 1)
-        self._tell("denoise", 0, plan.steps)
+        self._tell("denoise", 0, plan.visits)
         with self.watch("denoise"):
             latent = self._make_latent(generator)
 
@@ -245,7 +265,7 @@ class _Production:
             passage.facts[CLIP_FROM] = KEPT_LATENTS if known.kept else "frames"
         self.earlier = known.earlier
         prompt = Prompt(job.request.prompt, job.request.negative)
-        tell = partial(self._tell, "denoise", total=plan.steps)
+        tell = partial(self._tell, "denoise", total=plan.visits)
         wanted = self.orders.previews
         show = Previewer(wanted=wanted, passage=passage, decode=generator.decode) if wanted is not None else None
         return generator.make_latent(plan, prompt, known.conditions, tell, on_estimate=show)
@@ -312,8 +332,8 @@ def deliver(passage: "Passage", frames: Iterator["Frame"], making: Callable[[], 
             return passage.release(unsigned, partial, made)
 
 
-def _load(model: catalog.Model, settings: Settings) -> "Backend":
-    """The one place where torch comes in for generating."""
+def _load(model: catalog.Model, settings: Settings, team: "Team | None" = None) -> "Backend":
+    """The one place where torch comes in for generating; with a `team` its other processes load the model too."""
     import torch
 
     from hibari.generate.backend import load_backend
@@ -322,7 +342,22 @@ def _load(model: catalog.Model, settings: Settings) -> "Backend":
     if settings.threads:
         torch.set_num_threads(settings.threads)
     device = pick_device(settings.device)
+    if team is not None:
+        from hibari.generate.parallel import Lead
+
+        return Lead.load(team, model, pick_dtype(settings.dtype, team.device))
     return load_backend(model, device, pick_dtype(settings.dtype, device))
+
+
+def _join(settings: Settings, place: Launch) -> "Team":
+    """Meet the other processes of a torchrun; each takes an accelerator of its own where there are any."""
+    from hibari.generate.parallel import Team
+    from hibari.machine import pick_device
+
+    device = pick_device(settings.device)
+    if device.type == "cuda":
+        device = pick_device(f"cuda:{place.device}")
+    return Team.join(place, device, settings.engine.parallel)  # type: ignore[arg-type]  # checked where it was set
 
 
 def _give_memory_back() -> None:

@@ -18,13 +18,12 @@ import torch
 from torch import Tensor
 
 from hibari.errors import BadWeights
-from hibari.wan_keys import ORIGINAL_NAMES
+from hibari.wan_keys import PUBLISHED_NAMES
 from hibari.wan_layout import VAES
 
 Rename = Callable[[str], str | None]
 """Original key to published key; None for one that is left out on purpose, KeyError for one that nobody knows."""
 
-_DIT = MappingProxyType({original: published for published, original in ORIGINAL_NAMES.items()})
 _INSIDE = MappingProxyType(
     {
         "residual.0": "norm1",
@@ -76,7 +75,7 @@ _IMAGE = MappingProxyType(
 
 def dit_key(key: str) -> str:
     """The published key of an original transformer's."""
-    return _starred(key, _DIT)
+    return _starred(key, PUBLISHED_NAMES)
 
 
 def vae_key(key: str) -> str:
