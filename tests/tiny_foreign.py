@@ -7,16 +7,22 @@ from typing import Any
 
 import diffusers
 import torch
+from diffusers.pipelines.ltx2 import LTX2TextConnectors, LTX2Vocoder
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 from transformers import (
+    ByT5Tokenizer,
     CLIPTextConfig,
     CLIPTextModel,
+    Gemma3Config,
+    Gemma3ForConditionalGeneration,
     LlamaConfig,
     LlamaModel,
     PreTrainedTokenizerFast,
+    Qwen2_5_VLTextConfig,
+    Qwen2_5_VLTextModel,
     T5Config,
     T5EncoderModel,
     UMT5Config,
@@ -216,6 +222,125 @@ def helios() -> diffusers.HeliosPipeline:
     )
 
 
+def hunyuan15() -> diffusers.HunyuanVideo15Pipeline:
+    """A family whose call has no callback, and whose guidance is a part of its own."""
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = "{% for each in messages %}{{ each['content'] }} {% endfor %}"
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2, "vocab_size": len(WORDS)}
+    rope = {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [1, 1, 2]}
+    ends = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+    text = Qwen2_5_VLTextConfig(**sizes, **ends, num_attention_heads=2, num_key_value_heads=2, rope_parameters=rope)
+    return diffusers.HunyuanVideo15Pipeline(
+        transformer=diffusers.HunyuanVideo15Transformer3DModel(
+            in_channels=9,
+            out_channels=4,
+            num_attention_heads=2,
+            attention_head_dim=8,
+            num_layers=1,
+            num_refiner_layers=1,
+            mlp_ratio=2.0,
+            text_embed_dim=16,
+            text_embed_2_dim=32,
+            image_embed_dim=12,
+            rope_axes_dim=(2, 2, 4),
+            target_size=16,
+        ),
+        vae=diffusers.AutoencoderKLHunyuanVideo15(
+            latent_channels=4,
+            block_out_channels=(16, 16, 16, 16, 16),
+            layers_per_block=1,
+            downsample_match_channel=False,
+            upsample_match_channel=False,
+        ),
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=7.0),
+        text_encoder=Qwen2_5_VLTextModel(text).eval(),
+        tokenizer=tokenizer,
+        text_encoder_2=T5EncoderModel(T5Config(**T5 | {"vocab_size": 384})).eval(),
+        tokenizer_2=ByT5Tokenizer(),
+        guider=diffusers.ClassifierFreeGuidance(guidance_scale=3.0),
+    )
+
+
+def ltx2() -> diffusers.LTX2Pipeline:
+    """A family that makes sound too, with parts of its pipeline's own."""
+    text = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    vision = text | {"image_size": 28, "patch_size": 14}
+    heads = {"num_key_value_heads": 1, "head_dim": 8, "vocab_size": len(WORDS) + 3}
+    gemma = Gemma3Config(text_config=text | heads, vision_config=vision, mm_tokens_per_image=4)
+    connected = {
+        f"{kind}_connector_{name}": value
+        for kind in ("video", "audio")
+        for name, value in {
+            "num_attention_heads": 2, "attention_head_dim": 8, "num_layers": 1, "num_learnable_registers": None,
+        }.items()
+    }  # fmt: skip
+    audio_vae = diffusers.AutoencoderKLLTX2Audio(
+        base_channels=4,
+        ch_mult=(1,),
+        num_res_blocks=1,
+        resolution=32,
+        latent_channels=2,
+        mel_bins=8,
+        attn_resolutions=None,
+        mid_block_add_attention=False,
+    )
+    return diffusers.LTX2Pipeline(
+        transformer=diffusers.LTX2VideoTransformer3DModel(
+            in_channels=4,
+            out_channels=4,
+            num_attention_heads=2,
+            attention_head_dim=8,
+            cross_attention_dim=16,
+            audio_in_channels=4,
+            audio_out_channels=4,
+            audio_num_attention_heads=2,
+            audio_attention_head_dim=4,
+            audio_cross_attention_dim=8,
+            num_layers=1,
+            caption_channels=16,
+            rope_double_precision=False,
+            rope_type="split",
+        ),
+        vae=diffusers.AutoencoderKLLTX2Video(
+            latent_channels=4,
+            block_out_channels=(8,),
+            decoder_block_out_channels=(8,),
+            layers_per_block=(1,),
+            decoder_layers_per_block=(1, 1),
+            spatio_temporal_scaling=(True,),
+            decoder_spatio_temporal_scaling=(True,),
+            decoder_inject_noise=(False, False),
+            downsample_type=("spatial",),
+            upsample_residual=(False,),
+            upsample_factor=(1,),
+            patch_size=2,
+        ),
+        audio_vae=audio_vae,
+        connectors=LTX2TextConnectors(
+            caption_channels=16,
+            text_proj_in_factor=2,
+            **connected,
+            connector_rope_base_seq_len=32,
+            rope_theta=10000.0,
+            rope_double_precision=False,
+            causal_temporal_positioning=False,
+            rope_type="split",
+        ),
+        vocoder=LTX2Vocoder(
+            in_channels=16,
+            hidden_channels=32,
+            upsample_kernel_sizes=[4, 4],
+            upsample_factors=[2, 2],
+            resnet_kernel_sizes=[3],
+            resnet_dilations=[[1, 3, 5]],
+            output_sampling_rate=16000,
+        ),
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(),
+        text_encoder=Gemma3ForConditionalGeneration(gemma).eval(),
+        tokenizer=tiny_tokenizer(),
+    )
+
+
 FAMILIES: dict[str, Callable[[], Any]] = {
     "ltx": ltx,
     "ltx-image": ltx_image,
@@ -224,4 +349,6 @@ FAMILIES: dict[str, Callable[[], Any]] = {
     "mochi": mochi,
     "wan-vace": wan_vace,
     "helios": helios,
+    "hunyuan15": hunyuan15,
+    "ltx2": ltx2,
 }

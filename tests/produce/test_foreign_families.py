@@ -1,4 +1,4 @@
-"""Every family that diffusers runs leaves through the same door as the rest. About 15 seconds."""
+"""Every family that diffusers runs leaves through the same door as the rest. About 20 seconds."""
 
 import os
 from pathlib import Path

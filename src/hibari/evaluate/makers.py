@@ -4,6 +4,7 @@ import numpy as np
 
 from hibari import catalog
 from hibari.config import Settings
+from hibari.errors import BadWeights
 from hibari.evaluate.following import MakeClip
 from hibari.evaluate.frame_alarms import MakeFrames
 from hibari.evaluate.prompts import JUDGED, Prompt
@@ -46,13 +47,16 @@ def delivered_maker(generator: Generator, *, steps: int | None = None) -> MakeFr
 
 
 def load_generator(settings: Settings, model: str = "") -> Generator:
-    """A model as the settings say, by its name; raises UnknownModel or BadWeights."""
+    """A model as the settings say, by its name; raises UnknownModel or BadWeights, also for one that diffusers runs."""
     if settings.threads:
         import torch
 
         torch.set_num_threads(settings.threads)
     device = pick_device(settings.device)
-    return Generator.load(catalog.find(model or settings.model, settings), device, pick_dtype(settings.dtype, device))
+    found = catalog.find(model or settings.model, settings)
+    if found.form.backend != "native":
+        raise BadWeights(f"{found.name} is run by diffusers, and only Hibari's own models are judged.", option="model")
+    return Generator.load(found, device, pick_dtype(settings.dtype, device))
 
 
 def world_of(model: catalog.Model, pack: SpritePack | None = None) -> World:

@@ -228,7 +228,8 @@ def _load_pipeline(model: Model, dtype: torch.dtype) -> Any:
         import diffusers
         import transformers
 
-        # Their own bars would run through ours.
+        # Their own bars would run through ours, and diffusers prints whole modules of a pipeline's own.
+        diffusers.utils.logging.set_verbosity_error()
         diffusers.utils.logging.disable_progress_bar()
         transformers.utils.logging.disable_progress_bar()
         index = diffusers.DiffusionPipeline.load_config(model.folder, local_files_only=True)
