@@ -22,4 +22,5 @@ def _one(rank: int, work: Callable[..., Any], folder: Path, ranks: int, given: t
         with torch.inference_mode():
             torch.save(work(*given), folder / f"{rank}.pt")
     finally:
-        dist.destroy_process_group()
+        if dist.is_initialized():
+            dist.destroy_process_group()

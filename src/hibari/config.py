@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, NamedTuple, Self, get_args
 
 from hibari.errors import InvalidRequest, OutputError
 
@@ -28,7 +28,10 @@ DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]+)?")
 MAX_THREADS = 1024
 CHOICES = {"label": ("on", "off"), "region": ("none", "cn")}
 LOGS = ("auto", "json", "text")
+Parallel = Literal["auto", "ulysses", "ring"]
+PARALLEL = get_args(Parallel)
 _PREFIX = "HIBARI_"
+_LAUNCH = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +102,39 @@ class ServiceSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EngineSettings:
+    """How a model computes. Checked once, here; raises InvalidRequest.
+
+    `compile` ("on", "off") sends the transformer's blocks through torch.compile: the first step of each size waits for
+    a compiler. `parallel` says what several devices under torchrun share: "auto" is guidance by pairs where their
+    number is even and the sequence's tokens beyond that, "ulysses" and "ring" are two ways to share the tokens alone.
+    """
+
+    compile: str = "off"
+    parallel: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name, allowed in {"compile": ("on", "off"), "parallel": PARALLEL}.items():
+            if getattr(self, name) not in allowed:
+                raise InvalidRequest(
+                    f"{getattr(self, name)!r} is not allowed.", option=name, hint=f"Allowed: {', '.join(allowed)}."
+                )
+
+
+class Launch(NamedTuple):
+    """Which of how many processes this is, as torchrun says it; `device` counts those on this machine."""
+
+    rank: int = 0
+    size: int = 1
+    device: int = 0
+
+
+def launch() -> Launch:
+    """What torchrun says in the environment; one process where it says nothing."""
+    return Launch(*(int(os.environ.get(name, default)) for name, default in zip(_LAUNCH, Launch(), strict=True)))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """Where things lie and what computes. Checked once, here; raises InvalidRequest.
 
@@ -110,7 +146,7 @@ class Settings:
     with commas between (`catalog.licence` says what holds without it). From `certificate` to `organisation` they say
     who signs: a `certificate` with its `private_key`, or with a `signer` written as "module:function" (see
     `provenance.credentials.signing`), or, without them, an authority of this installation's own as `organisation`.
-    `service` is what only serving needs.
+    `service` is what only serving needs, `engine` how models compute.
     """
 
     home: Path
@@ -132,6 +168,7 @@ class Settings:
     organisation: str | None = None
     licences: str | None = None
     service: ServiceSettings = ServiceSettings()
+    engine: EngineSettings = EngineSettings()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "home", Path(self.home).expanduser().absolute())
@@ -214,8 +251,9 @@ class Settings:
         values: dict[str, Any] = from_environment(os.environ)
         values.update({name: value for name, value in given.items() if value is not None})
         values.setdefault("home", default_home())
-        service = {each.name: values.pop(each.name) for each in fields(ServiceSettings) if each.name in values}
-        return cls(**values, service=ServiceSettings(**service))
+        for name, kind in _GROUPS.items():
+            values[name] = kind(**{each.name: values.pop(each.name) for each in fields(kind) if each.name in values})
+        return cls(**values)
 
     @property
     def who(self) -> str:
@@ -253,9 +291,13 @@ class Settings:
         return self.home
 
 
+_GROUPS: dict[str, type[ServiceSettings | EngineSettings]] = {"service": ServiceSettings, "engine": EngineSettings}
+
+
 def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     """The settings that HIBARI_ variables state; raises InvalidRequest for a variable that is none."""
-    kinds = {each.name: each.type for each in (*fields(Settings), *fields(ServiceSettings)) if each.name != "service"}
+    every = (field for kind in (Settings, *_GROUPS.values()) for field in fields(kind))
+    kinds = {each.name: each.type for each in every if each.name not in _GROUPS}
     values: dict[str, Any] = {}
     for variable, text in environ.items():
         if not variable.startswith(_PREFIX):

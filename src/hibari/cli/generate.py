@@ -13,7 +13,7 @@ import typer
 from hibari.cli import complain
 from hibari.cli.options import Cache, GuidanceInterval, Home, Json, new_app, shortcuts_of
 from hibari.cli.progress import watcher
-from hibari.config import Settings
+from hibari.config import Settings, launch
 from hibari.errors import Held, InvalidRequest, Refused
 from hibari.produce import NO_SEED_ABOVE, Hibari, Job, OnProgress, Progress, Record
 from hibari.request import GenerationRequest, seeds
@@ -76,6 +76,9 @@ def generate(
     """Make a video, or a picture, from a sentence."""
     given_settings = {"home": home, "device": device, "dtype": dtype}
     hibari = Hibari(Settings.load(**given_settings))
+    if launch().rank:
+        hibari.follow()
+        return 0
     shared: dict[str, Any] = {
         "model": model,
         "size": size,
@@ -107,7 +110,9 @@ def generate(
     else:
         jobs = list(_prepare(hibari, [shared | line for line in _lines(from_file)], output, count))
     _check_targets(jobs)
-    return _make(hibari, jobs, as_json=as_json)
+    code = _make(hibari, jobs, as_json=as_json)
+    hibari.close()
+    return code
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
