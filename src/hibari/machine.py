@@ -3,7 +3,9 @@
 torch is imported only when a question needs it, so that the rest of the package may import this room.
 """
 
+import ctypes
 import os
+import platform
 import sys
 import time
 from dataclasses import dataclass
@@ -126,3 +128,58 @@ def device_bytes(device: "torch.device") -> int | None:
 def memory_bytes() -> int:
     """The machine's main memory."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def free_bytes() -> int:
+    """The main memory that this process could take: what is free, or its container leaves it, and what it holds."""
+    info = Path("/proc/meminfo")
+    if not info.is_file():
+        return memory_bytes() // 2  # a system that does not say what it could give back
+    entries = dict(line.split(":") for line in info.read_text(encoding="ascii").splitlines())
+    free = int(entries["MemAvailable"].split()[0]) * 1024
+    for limit, used in _CGROUPS:
+        if limit.is_file() and used.is_file() and (most := limit.read_text(encoding="ascii").strip()).isdecimal():
+            free = min(free, int(most) - int(used.read_text(encoding="ascii")) + _reclaimable(used.parent))
+    return max(0, free) + resident_bytes()
+
+
+_CGROUPS = (
+    (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
+    (Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"), Path("/sys/fs/cgroup/memory/memory.usage_in_bytes")),
+)
+
+
+def _reclaimable(group: Path) -> int:
+    """What a container's system holds of files, and gives back when it is asked for room."""
+    entries = dict(line.split() for line in (group / "memory.stat").read_text(encoding="ascii").splitlines())
+    return int(entries.get("inactive_file", 0)) + int(entries.get("active_file", 0))
+
+
+def give_back_memory() -> None:
+    """Hand what is free in this process back to the system, where its C library (glibc) keeps it for itself."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
+
+
+def likely_device(name: str) -> str:
+    """The kind of device that a setting will come to, told without torch: "cuda", "mps" or "cpu"."""
+    if name != "auto":
+        return name.split(":", maxsplit=1)[0]
+    if Path("/proc/driver/nvidia/version").is_file():
+        return "cuda"
+    return "mps" if sys.platform == "darwin" and platform.machine() == "arm64" else "cpu"
+
+
+def likely_dtype(name: str, device: str) -> str:
+    """The number type that a setting will come to on such a device, told without torch."""
+    if name != "auto":
+        return name
+    if device != "cpu":
+        return "bfloat16"
+    cpu = Path("/proc/cpuinfo")
+    told = cpu.read_text(encoding="utf-8", errors="replace") if cpu.is_file() else ""
+    flags = set(
+        next((line for line in told.splitlines() if line.lower().startswith(("flags", "features"))), "").split()
+    )
+    return "bfloat16" if flags & set(_FAST_BF16_FLAGS) else "float32"

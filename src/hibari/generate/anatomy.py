@@ -55,8 +55,8 @@ class DiTSizes:
     heads: int
     ffn: int
     layers: int
-    in_channels: int
     out_channels: int
+    patch: int  # cells of the latent in a token
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +105,8 @@ def _read(model: Model) -> Anatomy:
             heads=dit["num_attention_heads"],
             ffn=dit["ffn_dim"],
             layers=dit["num_layers"],
-            in_channels=dit["in_channels"],
             out_channels=dit["out_channels"],
+            patch=prod(dit["patch_size"]),
         ),
         vae=_vae_sizes(vae),
         experts=tuple(Weights.of(places[expert], "blocks.") for expert in experts),

@@ -16,6 +16,9 @@ from hibari.model.tiles import decoder_halo, spans, tiled_levels
 TEXT_TOKENS = 64  # of a prompt; what a longer one takes on top is little beside all else
 SOLVER_COPIES = 12  # latents in float32 that a solver, guidance and the conditions hold between them
 SCORES = 1 << 19  # attention scores that are worked on at a time (model/attention.py)
+MAPPED = 32 << 20  # bytes above which the C library gives memory back at once
+SCATTERED = 1.4  # what smaller pieces take, for those that lie free between others; measured
+CONV_IN, CONV_OUT = 2, 1  # copies of what goes in and comes out that a convolution makes for itself; measured
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +51,13 @@ def denoising_bytes(dit: DiTSizes, tokens: int, clips: int, size: int, chunked: 
     blocks = 2 * SCORES * size if chunked else 0
     text = 2 * clips * TEXT_TOKENS * dit.layers * dit.width * size
     rotations = tokens * dit.width / dit.heads * 4 * 3
-    latent = 4 * clips * tokens * dit.out_channels * SOLVER_COPIES
-    return stream * max(normalising, attending, feeding) + blocks + text + rotations + latent
+    latent = 4 * clips * tokens * dit.patch * dit.out_channels * SOLVER_COPIES
+    return _scattered(stream * max(normalising, attending, feeding) + blocks + text + rotations + latent, stream)
+
+
+def _scattered(total: float, piece: float) -> float:
+    """What `total` bytes take where their pieces are of such a size."""
+    return total * (SCATTERED if piece < MAPPED else 1.0)
 
 
 def denoising_work(dit: DiTSizes, tokens: int, clips: int) -> Work:
@@ -100,13 +108,11 @@ class _Level:
 
     def live(self, size: int) -> float:
         """The most bytes that it holds at once beside its state, with its own input, which its caller holds."""
-        frame = size * self.cells
-        given = self.channels * self.frames * frame
-        most, into = 0.0, self.channels
-        for _ in range(self.blocks):
-            most = max(most, given + _residual_block(into, self.out, self.frames) * frame)
-            into = self.out
-        return max(most, given + self._upsampling() * frame)
+        frame, given = size * self.cells, self.channels * self.frames
+        most = _residual_block(self.channels, self.out, self.frames)
+        if self.blocks > 1:
+            most = max(most, given + _residual_block(self.out, self.out, self.frames))
+        return frame * max(most, given + self._upsampling())
 
     def _upsampling(self) -> float:
         """Channels times frames of the coarse grid that are alive in the upsampler."""
@@ -114,8 +120,9 @@ class _Level:
             return 0.0
         frames = self.frames * (2 if self.temporal else 1)
         x, doubled = self.out * self.frames, self.out * frames
-        in_time = x + 2 * doubled + self.out * (self.frames + 2) if self.temporal else 0.0
-        in_space = x + (doubled if self.temporal else 0) + 4 * doubled + 4 * self.up * frames
+        in_time = x + (1 + CONV_OUT) * doubled + (1 + CONV_IN) * self.out * (self.frames + 2) if self.temporal else 0.0
+        kept = x + (doubled if self.temporal else 0)
+        in_space = kept + 4 * ((1 + CONV_IN) * doubled + (1 + CONV_OUT) * self.up * frames)
         added = x + 3 * 4 * self.up * frames if self.shortcut else 0.0
         return max(in_time, in_space, added)
 
@@ -131,8 +138,9 @@ class _Level:
 def _residual_block(into: int, out: int, frames: int) -> float:
     """Channels times frames that are alive in a residual block: in its first convolution, or in its second."""
     shortcut = out * frames if into != out else 0
-    first = into * (frames + frames + frames + 2 + 2 * 2) + out * frames
-    second = into * frames + out * (frames + frames + frames + 2 + 2 * 2 + frames)
+    joined = frames + 2  # with the two frames before them, which are held once more as they were and as they will be
+    first = into * (2 * frames + (1 + CONV_IN) * joined + 2) + (1 + CONV_OUT) * out * frames
+    second = into * frames + out * (2 * frames + (1 + CONV_IN) * joined + 2 + (1 + CONV_OUT) * frames)
     return shortcut + max(first, second)
 
 
@@ -166,7 +174,8 @@ def decoding_bytes(vae: VAESizes, rows: int, columns: int, how: Decoding, size: 
     done = pixels * (size / 4 + 3 + 1 / 4)  # the piece that is finished, as it becomes frames
     if how.tile is None:
         states = sum(level.state(size) for level in levels) + _ends(vae, levels, size)
-        return states + max(*(level.live(size) for level in levels), _last(vae, last, size), done)
+        live = max(*(level.live(size) for level in levels), _last(vae, last, size), done)
+        return _scattered(states + live, last.out * last.frames * last.cells * size)
     share, whole = _tiling(vae, rows, columns, how.tile)
     coarse, fine = _split(levels)
     states = sum(level.state(size) for level in coarse) + whole * (
@@ -174,7 +183,8 @@ def decoding_bytes(vae: VAESizes, rows: int, columns: int, how: Decoding, size: 
     )
     given = fine[0].channels * fine[0].frames * fine[0].cells * size
     tile = share * max([*(level.live(size) for level in fine), _last(vae, last, size)])
-    return states + max(*(level.live(size) for level in coarse), given + tile + pixels * size / 4, done)
+    live = max(*(level.live(size) for level in coarse), given + tile + pixels * size / 4, done)
+    return _scattered(states + live, share * last.out * last.frames * last.cells * size)
 
 
 def _split(levels: list[_Level]) -> tuple[list[_Level], list[_Level]]:
@@ -191,7 +201,7 @@ def _ends(vae: VAESizes, levels: list[_Level], size: int) -> float:
 def _last(vae: VAESizes, last: _Level, size: int) -> float:
     """Bytes alive in the last convolution and in what turns its patches into pixels."""
     frames, cells = last.frames, last.cells
-    conv = last.out * (2 * frames + frames + 6) + vae.out_channels * frames
+    conv = last.out * (2 * frames + (1 + CONV_IN) * (frames + 2) + 2) + (1 + CONV_OUT) * vae.out_channels * frames
     return size * cells * max(conv, last.out * frames + 2 * vae.out_channels * frames)
 
 

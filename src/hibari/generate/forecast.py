@@ -21,7 +21,7 @@ from hibari.generate.footprint import (
 from hibari.generate.plan import Plan
 
 STAGES = ("load", "text", "denoise", "decode")
-PROGRAM = 150e6  # Python, torch and Hibari before any model
+PROGRAM = 163e6  # Python, torch and Hibari before any model
 LIBRARY = 160e6  # transformers, where it runs the text encoder
 PACKING = 16  # bytes that each weight of a layer takes for a moment while it is brought into a byte
 IN_FLIGHT = 3  # layers that are there at once where they are streamed: in use, coming, and being read
@@ -112,7 +112,7 @@ def _expert_bytes(weights: Weights, fit: Fit, where: Where) -> float:
 def _working(model: Model, anatomy: Anatomy, plan: Plan, fit: Fit, where: Where) -> dict[str, float]:
     """Bytes that each stage holds beside the weights."""
     latent = model.strides.latent(plan.render)
-    tokens, chunked = model.strides.grid(latent).tokens, where.device == "cpu" and where.dtype == "bfloat16"
+    tokens, chunked = _tokens(model, plan), where.device == "cpu" and where.dtype == "bfloat16"
     how = Decoding(frames=min(fit.frames, latent.frames), tile=fit.tile)
     return {
         "denoise": denoising_bytes(anatomy.dit, tokens, _clips(plan), where.size, chunked),
@@ -122,15 +122,22 @@ def _working(model: Model, anatomy: Anatomy, plan: Plan, fit: Fit, where: Where)
 
 def _seconds(model: Model, anatomy: Anatomy, plan: Plan, fit: Fit, rates: Calibration) -> dict[str, float]:
     latent = model.strides.latent(plan.render)
-    one = denoising_work(anatomy.dit, model.strides.grid(latent).tokens, _clips(plan))
+    one = denoising_work(anatomy.dit, _tokens(model, plan), _clips(plan))
     decoding = decoding_work(anatomy.vae, latent.height, latent.width, latent.frames, fit.tile)
     reading = anatomy.experts[0].in_blocks * rates.size / rates.reading if fit.offload == "disk" else 0.0
     step = one.linear / rates.linear + one.attention / rates.attention
     return {
         "text": 4.0 * anatomy.text.total * TEXT_TOKENS / rates.linear,
-        "denoise": plan.steps * max(step, reading),
+        "denoise": plan.visits * max(step, reading),
         "decode": decoding.convolution / rates.convolution + decoding.attention / rates.attention,
     }
+
+
+def _tokens(model: Model, plan: Plan) -> int:
+    """Tokens of what is walked at a time: the whole clip, or the longest of its windows."""
+    latent = model.strides.latent(plan.render)
+    frames = max((window.frames for window in plan.windows), default=latent.frames)
+    return model.strides.grid(latent._replace(frames=frames)).tokens
 
 
 def _clips(plan: Plan) -> int:

@@ -25,6 +25,7 @@ from hibari.generate.parts import Part
 from hibari.generate.plan import Plan
 from hibari.generate.rolling import Way, roll, starts
 from hibari.generate.velocity import Field, Told, guided
+from hibari.machine import give_back_memory
 from hibari.model.dit import WanDiT
 from hibari.model.encoders import ImageEncoder, TextEncoder, load_image_encoder, load_text_encoder
 from hibari.model.parallel import Ranks
@@ -145,6 +146,7 @@ class Generator:
                 made_CTHW = walked_CTHW[:, : shape.frames]
         if not self.keeps:
             self._release_experts()
+        give_back_memory()
         return made_CTHW
 
     @torch.inference_mode()

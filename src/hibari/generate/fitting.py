@@ -1,0 +1,132 @@
+"""Choosing how a generation fits into a machine's memory, or saying what would, before anything is loaded. No torch.
+
+What is exact comes first: the whole model, then one large part at a time, then layers that come as they are used; of
+each the way to decode that takes least time. Weights in a byte each change the picture a little, so they are taken only
+where the settings say so.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from hibari.catalog import Model
+from hibari.errors import InvalidRequest
+from hibari.generate.anatomy import Anatomy, anatomy_of
+from hibari.generate.calibration import Calibration
+from hibari.generate.fit import Fit, Offload, Storage
+from hibari.generate.forecast import Forecast, Where, foresee
+from hibari.generate.plan import Plan
+from hibari.request import Size
+from hibari.shapes import VideoShape
+
+ROOM = 0.9  # of the free memory that a generation may take: forecasts are within 15 in a hundred, mostly above
+GB = 1e9
+SHORTER = 16  # parts of the seconds, which are tried from the most to the least
+
+
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    """What a machine has free, in bytes: of main memory, and of an accelerator (0: its memory is not known yet)."""
+
+    main: float
+    accelerator: float = 0.0
+
+    def holds(self, forecast: Forecast) -> bool:
+        """Whether a generation has room."""
+        if forecast.accelerator and self.accelerator and forecast.peak > ROOM * self.accelerator:
+            return False
+        return forecast.peak_main <= ROOM * self.main
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What the settings say of how a model is held; "auto" leaves it open."""
+
+    storage: str = "exact"
+    offload: str = "auto"
+
+    def ways(self, where: Where) -> Iterator[Fit]:
+        """Ways to hold a model, the best first."""
+        storages: list[Storage] = ["exact", "int8"] if self.storage == "auto" else [self.storage]  # type: ignore[list-item]
+        offloads: list[Offload] = ["none", "parts", "cpu"] if where.on_accelerator else ["none", "parts"]
+        if self.offload != "auto":
+            offloads = [self.offload]  # type: ignore[list-item]
+        for storage in storages:
+            for offload in offloads:
+                yield Fit(storage=storage, offload=offload)
+        if self.offload == "auto" and "exact" in storages:
+            yield Fit(offload="disk")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """How a generation is to be made, and what it is foreseen to take."""
+
+    fit: Fit
+    forecast: Forecast
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitting:
+    """One model on one machine: what of its plans has room, and in which way."""
+
+    model: Model
+    wanted: Wanted
+    where: Where
+    room: Room
+    rates: Calibration | None = None
+
+    def fit(self, plan: Plan) -> Fitted:
+        """The first way that has room; raises InvalidRequest, which says what would fit, where none has."""
+        found = self._first(plan)
+        if found is not None:
+            return found
+        least = min((self._foresee(plan, fit) for fit in self._ways()), key=lambda each: each.peak)
+        on_main = not least.accelerator or least.peak_main > ROOM * self.room.main
+        free = self.room.main if on_main else self.room.accelerator
+        needs = least.peak_main if on_main else least.peak
+        size = Size(plan.render.width, plan.render.height)
+        length = f" for {plan.made_seconds:g} s" if plan.made_seconds else ""
+        others = self._what_fits(plan)
+        raise InvalidRequest(
+            f"{size}{length} by {self.model.name} takes {needs / GB:.3g} GB at the least; {free / GB:.3g} GB are free.",
+            option="memory",
+            hint=f"What fits: {', or '.join(others)}." if others else "Nothing of this model fits; a smaller one may.",
+        )
+
+    @cached_property
+    def _anatomy(self) -> Anatomy:
+        return anatomy_of(self.model)
+
+    def _foresee(self, plan: Plan, fit: Fit) -> Forecast:
+        return foresee(self.model, self._anatomy, plan, fit, self.where, self.rates)
+
+    def _first(self, plan: Plan) -> Fitted | None:
+        for fit in self._ways():
+            forecast = self._foresee(plan, fit)
+            if self.room.holds(forecast):
+                return Fitted(fit=fit, forecast=forecast)
+        return None
+
+    def _ways(self) -> Iterator[Fit]:
+        """Every way to hold the model, each with every way to decode."""
+        for held in self.wanted.ways(self.where):
+            fit: Fit | None = held
+            while fit is not None:
+                yield fit
+                fit = fit.smaller
+
+    def _what_fits(self, plan: Plan) -> list[str]:
+        """Fewer seconds of this size, and the largest smaller size of this length, that have room."""
+        ways, strides, card, render = [], self.model.strides, self.model.card, plan.render
+        for part in range(SHORTER - 1, 0, -1):
+            frames = strides.frames_at_least(max(1, render.frames * part // SHORTER))
+            if 1 < frames < render.frames and self._first(replace(plan, render=render._replace(frames=frames))):
+                ways.append(f"{(frames - 1) / card.fps:.2g} seconds or less")
+                break
+        smaller = [size for size in card.sizes if size.width * size.height < render.width * render.height]
+        for size in sorted(smaller, key=lambda each: -each.width * each.height):
+            if self._first(replace(plan, render=VideoShape(render.frames, size.height, size.width))):
+                ways.append(f"size {size.width * card.upscale}x{size.height * card.upscale}")
+                break
+        return ways
