@@ -46,9 +46,10 @@ class Asked:
     `model` is the model itself, never an alias, and the row's column too, by which workers claim; `called` is the name
     that the client gave, which the Video object echoes.
     `size` is the delivered "WxH". `seconds` is what is to be made: of an extension the new part alone, 0 for a
-    picture. `num_frames` is what was asked for, and `seconds` already says it. `input` is the start image (a blob).
+    picture. `num_frames` is what was asked for, and `seconds` already says it. `input` is the start image, and
+    `end_image` the end image (blobs).
     `loras` are uses of LoRAs as text. `source` is there for remix, edit and extend alone. `consent` is about the people
-    in `input` or `source`.
+    in these or `source`.
     `request_id` is the HTTP request's that asked, for the log.
     """
 
@@ -68,6 +69,7 @@ class Asked:
     loras: tuple[str, ...] = ()
     strength: float | None = None
     input: str | None = None
+    end_image: str | None = None
     source: Source | None = None
     characters: tuple[CharacterUse, ...] = ()
     consent: str | None = None

@@ -5,6 +5,7 @@ that queues the job.
 """
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -49,10 +50,16 @@ class Wish:
 
 @dataclass(frozen=True, kw_only=True)
 class Attached:
-    """A file that the job takes along: the upload, its suffix, and what it is to the job."""
+    """A file that the job takes along: the upload and its suffix, and the end image beside a start image."""
 
     upload: Upload
     suffix: str
+    end: "Attached | None" = None
+
+    def blobs(self, id: str) -> "dict[str, tuple[str, Attached]]":
+        """What the job of this id keeps, by kind: the blob's name, and what is to lie there."""
+        files = {"input": self} | ({"end_image": self.end} if self.end is not None else {})
+        return {kind: (f"{id}/{kind}{each.suffix}", each) for kind, each in files.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,9 +128,8 @@ async def _characters(call: Call, fields: Fields) -> tuple[CharacterUse, ...]:
     return tuple(CharacterUse(id=one.id, name=one.name, file=one.file, consent=one.consent["people"]) for one in found)
 
 
-async def start_image(call: Call, fields: Fields, shelf: Shelf) -> Attached | None:
-    """The picture of `input_reference`: a file, or an object with a URL of one. Raises ApiError."""
-    name = "input_reference"
+async def read_picture(call: Call, fields: Fields, shelf: Shelf, name: str) -> Attached | None:
+    """The picture of a field: a file, or an object with a URL of one. Raises ApiError."""
     upload = fields.upload(name)
     if upload is None:
         given = await to_thread.run_sync(fields.raw, name)  # in a form, a data URL lies in text that is JSON
@@ -170,20 +176,20 @@ async def queue_job(
     `source` is. Raises ApiError and what the plan and the quota raise.
     """
     draft = await settle(call, wish, verb, attached=attached, source=source, inherited=inherited)
-    new, blob = draft.job, draft.job.files.get("input")
+    new, files = draft.job, attached.blobs(draft.job.id) if attached is not None else {}
     key, quota = await call.idempotency_key(fields), quota_of(call.actor.limits, call.service.settings.service)
     queue, seconds, note = call.service.queue, draft.seconds, call.noting("asked for")
     await to_thread.run_sync(lambda: queue.check_room(new.user, quota=quota, seconds=seconds, key=key))
-    if attached is not None and blob is not None:
-        await to_thread.run_sync(call.service.blobs.put, blob, attached.upload.path)
+    for blob, each in files.values():
+        await to_thread.run_sync(call.service.blobs.put, blob, each.upload.path)
     try:
         job = await to_thread.run_sync(lambda: queue.add(new, quota=quota, seconds=seconds, key=key, note=note))
     except HibariError as error:
         if not isinstance(error, StoreError):  # whose change may stand: else the sweeper finds the file
-            await _drop(call, blob)
+            await _drop(call, new.files)
         raise
     if job.id != new.id:
-        await _drop(call, blob)
+        await _drop(call, new.files)
     return job
 
 
@@ -199,16 +205,15 @@ async def settle(
     """What a wish becomes once a plan could be drawn; raises what is wrong with it. See `queue_job`."""
     called = wish.called or (inherited.request["called"] if inherited else None) or call.service.models.default()
     id = new_video_id()
-    blob = f"{id}/input{attached.suffix}" if attached is not None else None
-    if source is not None and blob is not None:
-        source = replace(source, video=blob)
+    if source is not None and attached is not None:
+        source = replace(source, video=attached.blobs(id)["input"][0])
     return await to_thread.run_sync(
         lambda: _settle(call, wish, verb, id=id, called=called, source=source, attached=attached)
     )
 
 
-async def _drop(call: Call, blob: str | None) -> None:
-    if blob is not None:
+async def _drop(call: Call, files: Mapping[str, str]) -> None:
+    for blob in files.values():
         await to_thread.run_sync(call.service.blobs.delete, blob)
 
 
@@ -240,6 +245,7 @@ def _settle(
         loras=sampling.loras,
         strength=wish.strength,
         image=image.upload.path if image else None,
+        end_image=image.end.upload.path if image and image.end else None,
         consent=wish.consent,
         video=Path(source.video) if source else None,
         extend=verb == "extend",
@@ -248,7 +254,7 @@ def _settle(
     model, plan = production.check(request, service.settings, _shape(source) if source else None)
     if sampling.negative and plan.guidance == 1:
         raise invalid("negative_prompt", "It has no effect where guidance_scale is 1.", "not_supported")
-    blob = f"{id}/input{attached.suffix}" if attached else None
+    files = {kind: blob for kind, (blob, _) in attached.blobs(id).items()} if attached else {}
     asked = Asked(
         verb=verb,
         prompt=wish.prompt,
@@ -265,7 +271,8 @@ def _settle(
         flow_shift=plan.flow_shift,
         loras=tuple(map(str, request.loras)),
         strength=wish.strength,
-        input=blob if image else None,
+        input=files["input"] if image else None,
+        end_image=files.get("end_image"),
         source=source,
         characters=wish.characters,
         consent=wish.consent,
@@ -283,7 +290,7 @@ def _settle(
         source_id=source.id if source else None,
         priority=-call.actor.limits.priority,  # of users the higher goes first, in the queue the lower
         cost=work(model, plan),
-        files={"input": blob} if blob else {},
+        files=files,
     )
     return Draft(job=new, seconds=counted_seconds(plan))
 

@@ -219,7 +219,7 @@ def _as_form(schema: Schema) -> Schema:
     """The same as a form, which knows no null, and in which a file may stand for an object that leads to one."""
     shown = {
         name: FILE
-        if name in ("input_reference", "video", "file")
+        if name in ("input_reference", "end_image", "video", "file")
         else one.get("anyOf", [one])[0]
         if {"type": "null"} in one.get("anyOf", [])
         else one

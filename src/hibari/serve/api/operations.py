@@ -68,7 +68,7 @@ def _of(method: str, path: str, handler: _Handler, action: Action | None, **more
 
 
 def _making() -> tuple[Operation, ...]:
-    create = body(_SAID | SHAPE | {"input_reference": shapes.REFERENCE}, "prompt")
+    create = body(_SAID | SHAPE | {"input_reference": shapes.REFERENCE, "end_image": shapes.REFERENCE}, "prompt")
     edit = body(_SAID | _LENGTH | {"video": SOURCE}, "prompt", "video")
     extend = body(_SAID | _LENGTH | {"video": SOURCE}, "prompt", "video", "seconds")
     of_character = body({"name": TEXT | {"maxLength": 80}, "video": FILE} | CONSENTS, "name", "video", "consent")

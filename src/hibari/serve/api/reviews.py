@@ -28,7 +28,7 @@ from hibari.store.holds import HELD_FILE
 _OWN = "nobody decides what they asked for themselves"
 LONGEST_NOTE = 2000
 _TYPES = {suffix: kind for kind, suffix in (PICTURES | CLIPS).items()}
-WHICH = ("held", "input", "source", "character")
+WHICH = ("held", "input", "end_image", "source", "character")
 
 
 async def list_reviews(call: Call) -> Response:
@@ -124,7 +124,7 @@ async def _files(call: Call, item: HeldItem) -> dict[str, str]:
     else:
         character = asked.characters[0].file if asked.characters else None
         source = asked.source.video if asked.source is not None else None
-        named |= {"input": asked.input, "source": source, "character": character}
+        named |= {"input": asked.input, "end_image": asked.end_image, "source": source, "character": character}
     return {name: blob for name, blob in named.items() if blob is not None}
 
 

@@ -11,14 +11,14 @@ from hibari.request import LoraUse
 from hibari.serve.api.errors import invalid
 from hibari.serve.api.wire import Fields
 
-_ONE_TRANSFORMER = "The models here have one transformer for all noise levels."
+_EXPERTS = "guidance_scale holds at every noise level here, and where a second transformer takes over is the model's."
 _CACHE = "Every step is computed in full here."
 _BETWEEN = "No frames are made up between others here; fps says how many a second are shown."
 _LARGER = "The size says how large it is to be."
 _SILENT = "Videos are silent here."
 NOT_HERE = {
-    "guidance_scale_2": _ONE_TRANSFORMER,
-    "boundary_ratio": _ONE_TRANSFORMER,
+    "guidance_scale_2": _EXPERTS,
+    "boundary_ratio": _EXPERTS,
     "true_cfg_scale": "The models here have one kind of guidance: guidance_scale.",
     "max_sequence_length": "How much of a prompt is read is fixed in each model here.",
     "cache_dit_params": _CACHE,

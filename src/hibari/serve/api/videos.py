@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 from anyio import to_thread
@@ -10,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from hibari.errors import HibariError
 from hibari.serve.api.call import Call
 from hibari.serve.api.errors import LOG, ApiError, invalid, missing, not_found
-from hibari.serve.api.making import Attached, queue_job, read_wish, start_image
+from hibari.serve.api.making import Attached, queue_job, read_picture, read_wish
 from hibari.serve.api.uploads import CLIPS, Shelf, checked_clip
 from hibari.serve.api.wire import Fields, checked_text, page, video_object
 from hibari.serve.asked import Source
@@ -79,11 +80,15 @@ async def _once(call: Call, make: Callable[[Call, Fields, Shelf], Awaitable[Job]
 
 async def _create(call: Call, fields: Fields, shelf: Shelf) -> Job:
     wish = await read_wish(call, fields, shaped=True)
-    image = await start_image(call, fields, shelf)
+    image = await read_picture(call, fields, shelf, "input_reference")
+    end = await read_picture(call, fields, shelf, "end_image")
     fields.finish()
+    if image is None and end is not None:
+        raise invalid("end_image", "Nothing leads to it: it goes with input_reference.")
     if image is None and wish.strength is not None:
         raise invalid("strength", "There is nothing to redraw: it goes with input_reference.")
-    return await queue_job(call, wish, fields, "create", attached=image)
+    attached = replace(image, end=end) if image is not None else None
+    return await queue_job(call, wish, fields, "create", attached=attached)
 
 
 async def _remix(call: Call, fields: Fields, _: Shelf) -> Job:

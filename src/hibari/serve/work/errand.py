@@ -256,7 +256,7 @@ def _is_too_large(outcome: Outcome) -> bool:
 def blobs_of(asked: Asked) -> list[str]:
     """The blobs that a job starts from, each once."""
     source = asked.source
-    named = [asked.input, *((source.video, source.latents) if source else ())]
+    named = [asked.input, asked.end_image, *((source.video, source.latents) if source else ())]
     named += [character.file for character in asked.characters]
     return list(dict.fromkeys(blob for blob in named if blob is not None))
 

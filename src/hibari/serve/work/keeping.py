@@ -44,5 +44,5 @@ def started_from(asked: Asked, moved: Mapping[str, str]) -> Asked:
         latents = moved.get(source.latents, source.latents) if source.latents is not None else None
         source = replace(source, video=moved.get(source.video, source.video), latents=latents)
     characters = tuple(replace(each, file=moved.get(each.file, each.file)) for each in asked.characters)
-    image = moved.get(asked.input, asked.input) if asked.input is not None else None
-    return replace(asked, input=image, source=source, characters=characters)
+    image, end = (moved.get(blob, blob) if blob is not None else None for blob in (asked.input, asked.end_image))
+    return replace(asked, input=image, end_image=end, source=source, characters=characters)

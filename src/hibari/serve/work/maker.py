@@ -302,6 +302,7 @@ def request_of_job(asked: Asked, folder: Path, inputs: dict[str, str]) -> Genera
         flow_shift=asked.flow_shift,
         loras=asked.loras,  # type: ignore[arg-type]  # text is read there
         image=here(asked.input),
+        end_image=here(asked.end_image),
         strength=asked.strength,
         consent=asked.consent,
         video=here(source.video) if source else None,
