@@ -136,8 +136,7 @@ def _seconds(model: Model, anatomy: Anatomy, plan: Plan, fit: Fit, rates: Calibr
 def _tokens(model: Model, plan: Plan) -> int:
     """Tokens of what is walked at a time: the whole clip, or the longest of its windows."""
     latent = model.strides.latent(plan.render)
-    frames = max((window.frames for window in plan.windows), default=latent.frames)
-    return model.strides.grid(latent._replace(frames=frames)).tokens
+    return model.strides.grid(latent._replace(frames=plan.at_once(latent.frames))).tokens
 
 
 def _clips(plan: Plan) -> int:

@@ -57,6 +57,10 @@ class Plan:
         """How often the walk asks the transformer: once a step, in every window."""
         return sum(window.rows for window in self.windows) if self.windows else self.steps
 
+    def at_once(self, frames: int) -> int:
+        """How many of a video's latent frames the transformer sees at a time."""
+        return max((window.frames for window in self.windows), default=frames)
+
     @property
     def frames(self) -> int:
         """Delivered frames."""

@@ -15,8 +15,9 @@ _PIXELS = 1e8  # delivered pixels that cost as much to decode, mark and encode a
 
 def work(model: "Model", plan: "Plan") -> float:
     """The units of work in a plan: token passes of the transformer, with attention's square, and the pixels after."""
-    tokens = model.strides.grid(model.strides.latent(plan.render)).tokens
-    passes = plan.steps * (2 if plan.guidance > 1 else 1)
+    latent = model.strides.latent(plan.render)
+    tokens = model.strides.grid(latent._replace(frames=plan.at_once(latent.frames))).tokens
+    passes = plan.visits * (2 if plan.guidance > 1 else 1)
     pixels = plan.delivered.width * plan.delivered.height * len(plan.picks)
     return passes * tokens * (1 + tokens / _LONG_SEQUENCE) / 1e6 + pixels / _PIXELS
 
