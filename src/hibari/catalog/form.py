@@ -64,8 +64,9 @@ def form_of(index: dict[str, Any], transformer: dict[str, Any], channels: int, t
     `channels`, each of `time` frames.
     """
     pipeline, experts = str(index.get("_class_name")), expert_folders(index)
-    boundary, taken = index.get("boundary_ratio"), transformer["in_channels"]
-    if len(experts) == 2 and not (isinstance(boundary, float) and 0 < boundary < 1):
+    stated, taken = index.get("boundary_ratio"), transformer["in_channels"]
+    boundary = stated if len(experts) == 2 else 0.0
+    if not isinstance(boundary, float) or (len(experts) == 2 and not 0 < boundary < 1):
         raise ValueError(f"two transformers, and boundary_ratio is {boundary}")
     # Beside the noise there may be a mask, a channel for each frame of a latent, and the latent of what is known.
     if taken not in (channels, 2 * channels + time):
@@ -79,7 +80,7 @@ def form_of(index: dict[str, Any], transformer: dict[str, Any], channels: int, t
     return Form(
         pipeline=pipeline,
         experts=experts,
-        boundary=boundary if len(experts) == 2 else 0.0,
+        boundary=boundary,
         settings=SETTINGS if start == "tokens" else SETTINGS - {"strength"},
         start=start,
         image_states=pictures,
