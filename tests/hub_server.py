@@ -16,7 +16,10 @@ LARGE = 1000  # bytes, from which a file is one of LFS
 
 @dataclass
 class Hub:
-    """What the hub holds and how it misbehaves; `asked` are the paths that were asked for, with their Range."""
+    """What the hub holds and how it misbehaves; `asked` are the paths that were asked for, with their Range.
+
+    Large files lie in a storage of another name, which is to see no token: `shown` are those that it was shown.
+    """
 
     repository: str
     folder: Path
@@ -25,6 +28,7 @@ class Hub:
     spoils: str = ""  # a file that comes with other bytes than promised
     go: threading.Event = field(default_factory=threading.Event)
     asked: list[tuple[str, str]] = field(default_factory=list)
+    shown: list[str] = field(default_factory=list)
     half_way: threading.Event = field(default_factory=threading.Event)
     url: str = ""
 
@@ -65,7 +69,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._file(body=True)
 
     def _file(self, *, body: bool) -> None:
-        name = self.path.removeprefix(f"/{self.hub.repository}/resolve/{COMMIT}/")
+        name = self.path.removeprefix(f"/{self.hub.repository}/resolve/{COMMIT}/").removeprefix("/storage/")
         path = self.hub.folder / name
         if not path.is_file():
             self._answer(404, b"", {"X-Error-Code": "EntryNotFound"})
@@ -73,8 +77,14 @@ class _Handler(BaseHTTPRequestHandler):
         data = path.read_bytes()
         headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{hashlib.sha256(data).hexdigest()}"'}
         if not body:
-            self._answer(200, b"", headers | {"Content-Length": str(len(data))})
+            headers["Content-Length"] = str(len(data))
+            if len(data) >= LARGE:
+                elsewhere = self.hub.url.replace("127.0.0.1", "localhost")
+                headers |= {"Location": f"{elsewhere}/storage/{name}", "X-Linked-Size": str(len(data))}
+            self._answer(302 if len(data) >= LARGE else 200, b"", headers)
             return
+        if self.path.startswith("/storage/"):
+            self.hub.shown.append(self.headers.get("Authorization", ""))
         asked = self.headers.get("Range", "")
         self.hub.asked.append((name, asked))
         start = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0

@@ -66,8 +66,9 @@ def refusal(result: tuple[int, str, str]) -> str:
 
 
 def test_a_model_is_pulled_whole(start: Pull, hub: Hub, tmp_path: Path) -> None:
-    code, out, err = ended(start("pull", NAME))
+    code, out, err = ended(start("pull", NAME, HF_TOKEN="hf_secret"))
     folder = tmp_path / "home/models" / NAME
+    assert len(hub.shown) == 2 and not any(hub.shown), "the hub's storage sees no token"
     assert (code, out.strip()) == (0, str(folder)), err
     assert "Licence: apache-2.0" in err
     record = json.loads((folder / "pulled.json").read_text())
@@ -92,6 +93,7 @@ def test_a_pull_that_is_killed_goes_on_where_it_stopped(start: Pull, hub: Hub, t
     partial = tmp_path / f"home/models/.{NAME}.part"
     while not any(path.stat().st_size for path in partial.rglob(f".{SHARDS[1]}*.part")):
         assert process.poll() is None
+    assert "on its way here already" in refusal(ended(start("pull", NAME)))
     process.kill()
     ended(process)
     assert NAME not in names(start), "what is under way is no model"

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from hibari.errors import BadWeights, MissingDependency, install
 
@@ -64,7 +65,8 @@ def download(repository: Repository, file: RemoteFile, target: Path) -> None:
         url = hf_hub_url(repository.name, file.path, revision=repository.revision)
         location = get_hf_file_metadata(url).location
         # The token is the hub's alone: where its storage is elsewhere, the address carries its own permission.
-        headers = build_hf_headers() if location == url else build_hf_headers(token=False)
+        own = urlsplit(location).netloc == urlsplit(url).netloc
+        headers = build_hf_headers() if own else build_hf_headers(token=False)
         http_get(location, partial, resume_size=partial.tell(), headers=headers, expected_size=file.bytes)
 
 

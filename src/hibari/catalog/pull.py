@@ -5,10 +5,12 @@ it. The licence comes first, then room on the disk, then file after file, each h
 opened as any model is, and only a whole one gets its name.
 """
 
+import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,24 +56,24 @@ def pull(
     repository = hub.look_up(model.repositories[layout], PATTERNS[layout])
     licence = repository.licence or model.licence
     _check_licence(model.name, licence, settings, accepted, on_licence)
-    partial = _partial(target)
-    there = sum(path.stat().st_size for path in partial.rglob("*") if path.is_file())
-    _check_room(model.name, sum(file.bytes for file in repository.files) - there, settings)
-    for number, file in enumerate(repository.files, 1):
-        if on_step is not None:
-            on_step(Step(file.path, number, len(repository.files), file.bytes))
-        _fetch(repository, file, partial)
-    record = Pulled(
-        name=model.name,
-        layout=layout,
-        source=repository.name,
-        revision=repository.revision,
-        licence=licence,
-        accepted=accepted is not None,
-        at=datetime.now(UTC).isoformat(timespec="seconds"),
-        files={file.path: file.checksum for file in repository.files},
-    )
-    return _finish(model, partial, target, record)
+    with _alone(target) as partial:
+        there = sum(path.stat().st_size for path in partial.rglob("*") if path.is_file())
+        _check_room(model.name, sum(file.bytes for file in repository.files) - there, settings)
+        for number, file in enumerate(repository.files, 1):
+            if on_step is not None:
+                on_step(Step(file.path, number, len(repository.files), file.bytes))
+            _fetch(repository, file, partial)
+        record = Pulled(
+            name=model.name,
+            layout=layout,
+            source=repository.name,
+            revision=repository.revision,
+            licence=licence,
+            accepted=accepted is not None,
+            at=datetime.now(UTC).isoformat(timespec="seconds"),
+            files={file.path: file.checksum for file in repository.files},
+        )
+        return _finish(model, partial, target, record)
 
 
 def take(
@@ -97,25 +99,25 @@ def take(
     _check_licence(model.name, licence, settings, accepted, on_licence)
     layout: Layout = "original" if is_original(source) else "diffusers"
     files = sorted({path for pattern in PATTERNS[layout] for path in source.glob(pattern) if path.is_file()})
-    partial = _partial(target)
-    missing = [path for path in files if not _is_same(path, partial / path.relative_to(source))]
-    links = bool(missing) and _can_link(missing[0], partial)
-    _check_room(model.name, 0 if links else sum(path.stat().st_size for path in missing), settings)
-    for number, path in enumerate(missing, 1):
-        if on_step is not None:
-            on_step(Step(str(path.relative_to(source)), number, len(missing), path.stat().st_size))
-        _bring(path, partial / path.relative_to(source))
-    record = Pulled(
-        name=model.name,
-        layout=layout,
-        source=str(source.absolute()),
-        revision="unknown",
-        licence=licence,
-        accepted=accepted is not None,
-        at=datetime.now(UTC).isoformat(timespec="seconds"),
-        files={str(path.relative_to(source)): f"sha256:{file_sha256(path)}" for path in files},
-    )
-    return _finish(model, partial, target, record)
+    with _alone(target) as partial:
+        missing = [path for path in files if not _is_same(path, partial / path.relative_to(source))]
+        links = bool(missing) and _can_link(missing[0], partial)
+        _check_room(model.name, 0 if links else sum(path.stat().st_size for path in missing), settings)
+        for number, path in enumerate(missing, 1):
+            if on_step is not None:
+                on_step(Step(str(path.relative_to(source)), number, len(missing), path.stat().st_size))
+            _bring(path, partial / path.relative_to(source))
+        record = Pulled(
+            name=model.name,
+            layout=layout,
+            source=str(source.absolute()),
+            revision="unknown",
+            licence=licence,
+            accepted=accepted is not None,
+            at=datetime.now(UTC).isoformat(timespec="seconds"),
+            files={str(path.relative_to(source)): f"sha256:{file_sha256(path)}" for path in files},
+        )
+        return _finish(model, partial, target, record)
 
 
 def _free_place(model: Published, settings: Settings) -> Path:
@@ -128,14 +130,23 @@ def _free_place(model: Published, settings: Settings) -> Path:
     return target
 
 
-def _partial(target: Path) -> Path:
-    """The hidden folder in which a model comes together, made."""
+@contextmanager
+def _alone(target: Path) -> Iterator[Path]:
+    """The hidden folder in which a model comes together, made, and this process's while the block runs."""
     partial = target.with_name(f".{target.name}.part")
     try:
         partial.mkdir(mode=0o700, parents=True, exist_ok=True)
+        held = os.open(partial, os.O_RDONLY)
     except OSError as error:
         raise OutputError(f"{partial}: cannot be created ({error.strerror}).", option="home") from error
-    return partial
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InvalidRequest(f"{target.name} is on its way here already.", option="name") from error
+        yield partial
+    finally:
+        os.close(held)
 
 
 def _check_licence(
