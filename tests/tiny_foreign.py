@@ -50,8 +50,7 @@ def build_tiny_foreign(folder: Path, family: str, card: dict[str, Any] | None = 
         torch.manual_seed(0)
         pipeline = FAMILIES[family]()
     pipeline.save_pretrained(folder)
-    verbs = ["image to video"] if "ImageToVideo" in type(pipeline).__name__ else ["text to video"]
-    values = CARD | {"name": folder.name, "verbs": verbs, "solver": type(pipeline.scheduler).__name__} | (card or {})
+    values = CARD | {"name": folder.name} | (card or {})
     (folder / "hibari.json").write_text(json.dumps(values))
     return folder
 

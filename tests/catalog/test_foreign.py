@@ -74,8 +74,11 @@ def test_a_family_has_its_habits(home: Path) -> None:
 
 def test_a_card_stands_over_the_family(home: Path) -> None:
     card = {"name": "ltx", "revision": "1", "licence": "MIT", "sizes": ["64x64"], "fps": 8, "seconds": 1}
-    write_json(home / "models/ltx/hibari.json", card | {"max_seconds": 2, "steps": 3, "guidance": 1.0})
-    assert find(home).card.sizes == (Size(64, 64),) and find(home).revision == "1"
+    write_json(home / "models/ltx/hibari.json", card | {"max_seconds": 2, "steps": 3, "guidance": 1.0, "references": 4})
+    model = find(home)
+    assert (model.card.sizes, model.revision, model.card.guidance) == ((Size(64, 64),), "1", 1.0)
+    assert model.card.verbs == ("text to video",), "and says nothing of what the pipeline cannot do"
+    assert (model.card.references, model.card.solver) == (0, "FlowMatchEulerDiscreteScheduler")
 
 
 def test_neither_diffusers_nor_torch_is_loaded(home: Path) -> None:

@@ -94,6 +94,8 @@ def test_a_start_image_begins_the_video(maker: Hibari, tmp_path: Path) -> None:
         ({"seconds": 0}, "seconds", "cannot do text to image"),
         ({"references": ("a.png",)}, "references", "takes no reference pictures"),
         ({"model": "ltx-image", "image": "a.png", "strength": 0.5}, "strength", "no effect"),
+        ({"model": "ltx-image", "image": "a.png", "end_image": "a.png"}, "end_image", "cannot do"),
+        ({"shortcuts": {"cache": 0.1}}, "shortcuts", "no effect with ltx"),
         ({"model": "cogvideox", "flow_shift": 3}, "flow_shift", "no effect with cogvideox, a CogVideoXPipeline"),
         ({"model": "hunyuan", "negative": "a fox"}, "negative", "no effect"),
         ({"guidance": 1, "negative": "a fox"}, "negative", "no effect at a guidance of 1"),

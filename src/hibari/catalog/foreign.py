@@ -4,6 +4,7 @@ Which classes there are, and what they take, is the installed diffusers' say (`p
 in `families.py`. Nothing of the folder is ever executed: no code in it, and no pickle.
 """
 
+from dataclasses import replace
 from math import floor
 from pathlib import Path
 from typing import Any
@@ -39,15 +40,13 @@ def open_foreign(folder: Path, pipeline: str, index: dict[str, Any], name: str) 
     for path in files:
         read_header(path)
     scheduler = _scheduler(folder)
-    family, card_file = family_of(pipeline), folder / cards.FILE
-    known = cards.Card.load(card_file) if card_file.is_file() else None
-    card = known or _card(
-        folder, name, pipeline, call, family, _guidance(folder, call), parts.get("scheduler", "its own")
-    )
+    family = family_of(pipeline)
+    own = _card(folder, name, pipeline, call, family, _guidance(folder, call), parts.get("scheduler", "its own"))
+    form = Form(pipeline=pipeline, backend="diffusers", settings=_settings(call, scheduler, folder))
     return Model(
-        card=card,
+        card=_stated(folder / cards.FILE, own, form),
         folder=folder,
-        form=Form(pipeline=pipeline, backend="diffusers", settings=_settings(call, scheduler, folder)),
+        form=form,
         strides=family.strides,
         flow_shift=next((float(scheduler[key]) for key in SHIFTS if key in scheduler), 1.0),
         world=None,
@@ -172,6 +171,22 @@ def _card(
         guidance=guidance,
         solver=scheduler,
         verbs=_verbs(pipeline, call),
+    )
+
+
+def _stated(path: Path, own: cards.Card, form: Form) -> cards.Card:
+    """The card in a file, which says nothing of abilities that the pipeline has not; without a file, its own."""
+    if not path.is_file():
+        return own
+    stated = cards.Card.load(path)
+    return replace(
+        stated,
+        verbs=tuple(verb for verb in stated.verbs if verb in own.verbs) or own.verbs,
+        guidance=stated.guidance if "guidance" in form.settings else own.guidance,
+        guidance_2=None,
+        solver=own.solver,
+        references=0,
+        rolling=None,
     )
 
 
