@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hibari.catalog import Card, Form, Model
+from hibari.catalog import Card, Form, Model, Rolling
 from hibari.errors import InvalidRequest
 from hibari.generate.plan import Plan, make_plan
 from hibari.generate.sources import ClipShape, SourcePlan
@@ -152,3 +152,41 @@ def test_what_cannot_be_done_with_a_clip() -> None:
             over(clip_of(36), replace(CARD, verbs=verbs), **fields)
         assert caught.value.option == option
     assert refused(references=("a.png",)) == "references"
+
+
+ROLLING = replace(CARD, max_seconds=60, rolling=Rolling(window=10, history=3))
+
+
+def test_what_is_longer_than_a_window_is_made_in_several() -> None:
+    assert plan(ROLLING).windows == () and plan(ROLLING).visits == 20
+    made = plan(ROLLING, seconds=20)
+    assert made.render.frames == 241 and made.windows[-1].stop == 61
+    assert len(made.windows) == 9 and made.visits == 9 * 20 and made.at_once(61) == 10
+    assert made.notes == ("made in 9 windows, each of which sees the last 9 frames before it",)
+    with pytest.raises(InvalidRequest, match="at most 60"):
+        plan(ROLLING, seconds=61)
+    assert plan(ROLLING, seconds=20, steps=4).visits == 9 * 4
+
+
+def test_what_is_known_of_the_first_window() -> None:
+    assert plan(ROLLING, seconds=5, image="a.png").windows[0].known == 1
+    assert plan(ROLLING, seconds=5, image="a.png", strength=0.5).windows[0].known == 0, "it is redrawn"
+    longer = over(clip_of(36), ROLLING, extend=True, seconds=10)
+    assert longer.windows[0].known == 4 and longer.source is not None and longer.source.context == 13
+    with pytest.raises(InvalidRequest, match="redraws at most 37 frames"):
+        over(clip_of(120), ROLLING)
+    assert over(clip_of(30), ROLLING).windows == ()
+
+
+def test_frames_that_start_one_after_the_other_are_a_window_too() -> None:
+    late = replace(ROLLING, rolling=Rolling(window=10, history=2, block=2, lag=5))
+    made = plan(late)
+    assert len(made.windows) == 1 and made.visits == 20 + 4 * 5 and made.notes == ()
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"window": 5, "history": 5}, {"history": 0}, {"block": 0}, {"lag": -1}, {"noise": 1.0}, {"block": 2}]
+)
+def test_a_rolling_that_is_none(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="rolling"):
+        Rolling(**wrong)

@@ -125,12 +125,13 @@ def _windows(
     rolling, frames = model.card.rolling, model.strides.latent(video).frames
     if rolling is None or (frames <= rolling.window and not rolling.lag):
         return (), []
+    longest = model.strides.time * (rolling.window - 1) + 1
     known = 1 if request.image is not None and not request.strength else 0
     if source is not None and source.kept:
         known = (source.context - 1) // model.strides.time + 1
     elif source is not None:
         raise InvalidRequest(
-            f"{frames} latent frames, and {model.name} redraws at most {rolling.window} at a time.",
+            f"{video.frames} frames, and {model.name} redraws at most {longest} frames.",
             option="seconds",
             hint="Give seconds for a part of the clip.",
         )

@@ -40,33 +40,38 @@ class Source:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class Sampled:
+    """How a job is to be sampled. None leaves a setting to the model. `loras` are uses of LoRAs as text."""
+
+    negative: str = ""
+    seed: int | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    flow_shift: float | None = None
+    loras: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked(Sampled):
     """One job, checked. None leaves a setting to the model.
 
     `model` is the model itself, never an alias, and the row's column too, by which workers claim; `called` is the name
     that the client gave, which the Video object echoes.
     `size` is the delivered "WxH". `seconds` is what is to be made: of an extension the new part alone, 0 for a
     picture. `num_frames` is what was asked for, and `seconds` already says it. `input` is the start image, and
-    `end_image` the end image (blobs).
-    `loras` are uses of LoRAs as text. `source` is there for remix, edit and extend alone. `consent` is about the people
+    `end_image` the end image (blobs). `source` is there for remix, edit and extend alone. `consent` is about the people
     in these or `source`.
     `request_id` is the HTTP request's that asked, for the log.
     """
 
     verb: Verb
     prompt: str
-    negative: str = ""
     model: str
     called: str = ""
     size: str | None = None
     seconds: float
     fps: int | None = None
     num_frames: int | None = None
-    seed: int | None = None
-    steps: int | None = None
-    guidance: float | None = None
-    flow_shift: float | None = None
-    loras: tuple[str, ...] = ()
     strength: float | None = None
     input: str | None = None
     end_image: str | None = None
