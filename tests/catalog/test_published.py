@@ -78,6 +78,8 @@ def test_a_diffusers_folder_is_recognised_by_its_configs(published: Path) -> Non
     assert model.flow_shift == 3.0, "what its scheduler says"
     write_json(published / "scheduler/scheduler_config.json", {"flow_shift": 1.0})
     assert catalog.open_folder(published).flow_shift == 5.0, "what its authors take, where it says nothing"
+    write_published(published, num_attention_heads="many")
+    assert catalog.open_folder(published).published is None
     write_published(published, num_attention_heads=13)
     assert catalog.open_folder(published).published is None
     write_published(published, SKYREELS, inject_sample_info=True)

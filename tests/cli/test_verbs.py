@@ -67,6 +67,14 @@ def test_models_say_what_they_can_do(run_without_torch: Run, home: Path) -> None
     assert tiny["folder"] == str(home / "models/tiny")
 
 
+def test_published_models_are_listed_without_any_being_here(run_without_torch: Run) -> None:
+    text = run_without_torch("models", "--known").stdout
+    assert "skyreels-v2-df-14b-720p    skywork-license  80 GB as diffusers, 69 GB as original" in text
+    rows = json.loads(run_without_torch("models", "--all", "--json").stdout)
+    assert len(rows) == 11 and not any(row["here"] for row in rows)
+    assert rows[0]["repositories"]["original"] == "Wan-AI/Wan2.1-T2V-1.3B"
+
+
 def test_a_broken_model_is_listed_and_said(run_without_torch: Run, tmp_path: Path) -> None:
     (tmp_path / "models" / "broken").mkdir(parents=True)
     (tmp_path / "models" / "broken" / "model_index.json").write_text("{")

@@ -99,10 +99,13 @@ def recognise(name: str, index: Mapping[str, Any], transformer: Mapping[str, Any
 
     `index` is its model_index.json, `transformer` the published config of its (first) transformer.
     """
+    heads, head_width = transformer.get("num_attention_heads"), transformer.get("attention_head_dim")
+    if not (isinstance(heads, int) and isinstance(head_width, int)):
+        return None  # what is wrong with it is for the loader to say
     shape = Shape(
         pipeline=str(index.get("_class_name")),
-        width=int(transformer.get("num_attention_heads", 0)) * int(transformer.get("attention_head_dim", 0)),
-        channels=int(transformer.get("in_channels", 0)),
+        width=heads * head_width,
+        channels=transformer["in_channels"],
         experts=2 if _is_part(index.get("transformer_2")) else 1,
         two_pictures=transformer.get("pos_embed_seq_len") is not None,
     )

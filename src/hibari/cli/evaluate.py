@@ -90,7 +90,7 @@ def vae(
 
     found = catalog.find(model or settings.model, settings)
     place = pick_device(settings.device)
-    coder = load_vae(found.folder / "vae", place, pick_dtype(settings.dtype, place))
+    coder = load_vae(found.places["vae"], place, pick_dtype(settings.dtype, place))
     world = plain_world(world_of(found, _pack(pack)))
     panel = _panel(judges, world)
     result = reconstruction.measure_vae(coder, world, [(size.width, size.height) for size in found.card.sizes], count)
