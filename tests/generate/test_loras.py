@@ -19,6 +19,7 @@ from hibari.catalog import Lora, find_loras, open_folder
 from hibari.config import Settings
 from hibari.errors import InvalidRequest
 from hibari.generate.backend import Prompt
+from hibari.generate.fit import Fit
 from hibari.generate.generator import Generator
 from hibari.generate.loras import laid_on
 from hibari.generate.plan import Plan
@@ -26,6 +27,7 @@ from hibari.request import LoraUse, Size
 from hibari.shapes import VideoShape
 from hibari.wan_keys import original_name
 from tiny_pipeline import build_tiny_pipeline
+from tiny_wan import build_tiny_wan
 
 PROMPT, NEGATIVE = "a red ball rolls to the left over a meadow", "blurred"
 KINDS = {"weight": "diff", "bias": "diff_b"}
@@ -226,3 +228,67 @@ def test_few_steps_without_guidance_just_work(generator: Generator, tmp_path: Pa
     save_file({"diffusion_model.blocks.0.self_attn.q.diff_b": torch.ones(256)}, path)
     made = ours(generator, LoraUse(str(path)), steps=4, guidance=1.0)
     assert made.isfinite().all() and not torch.equal(made, ours(generator, steps=4, guidance=1.0))
+
+
+def test_each_expert_has_the_loras_that_are_for_it(tmp_path: Path) -> None:
+    """High and low files, as distilled ones come for Wan 2.2, against both transformers of diffusers' pipeline."""
+    model = open_folder(build_tiny_wan(tmp_path / "two", "wan2.2 t2v"))
+    files, rng = {}, torch.Generator().manual_seed(5)
+    for name in ("high", "low"):
+        layer = "blocks.1.attn1.to_v"
+        pair = {"lora_A": torch.randn(3, 56, generator=rng), "lora_B": torch.randn(56, 3, generator=rng)}
+        files[name] = tmp_path / f"{name}.safetensors"
+        save_file({f"transformer.{layer}.{side}.weight": tensor for side, tensor in pair.items()}, files[name])
+    pipeline = WanPipeline.from_pretrained(model.folder)
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline.load_lora_weights(files["high"], adapter_name="high")
+    pipeline.load_lora_weights(files["low"], adapter_name="low", load_into_transformer_2=True)
+    noise = torch.randn(1, 16, 3, 8, 12, generator=rng)
+    want = pipeline(
+        PROMPT,
+        height=64,
+        width=96,
+        num_frames=9,
+        num_inference_steps=5,
+        guidance_scale=1.0,
+        latents=noise,
+        output_type="latent",
+    ).frames[0]
+    plan = Plan(
+        seed=0,
+        delivered=Size(96, 64),
+        render=VideoShape(9, 64, 96),
+        fps=16,
+        picks=tuple(range(9)),
+        steps=5,
+        guidance=1.0,
+        solver="unipc",
+    )
+    two = Generator.load(model, torch.device("cpu"), torch.float32)
+    made = []
+    for uses in ((("high", "high"), ("low", "low")), (("high", "low"), ("low", "high")), (("high", ""),)):
+        loras = find_loras([LoraUse(str(files[n]), 1.0, at) for n, at in uses], model, Settings(home=tmp_path))
+        made.append(two.make_latent(replace(plan, loras=loras), Prompt(PROMPT), noise_CTHW=noise[0]))
+    same(made[0], want)
+    assert not torch.equal(made[0], made[1]) and not torch.equal(made[0], made[2])
+
+
+@pytest.mark.parametrize("fit", [Fit(storage="int8"), Fit(offload="cpu"), Fit(offload="disk")], ids=str)
+def test_weights_that_are_stored_otherwise_take_them_too(
+    generator: Generator, folder: Path, tmp_path: Path, fit: Fit
+) -> None:
+    save_file(
+        {
+            "diffusion_model.blocks.1.ffn.0.lora_down.weight": torch.full((2, 256), 0.1),
+            "diffusion_model.blocks.1.ffn.0.lora_up.weight": torch.full((320, 2), 0.1),
+            "diffusion_model.blocks.1.self_attn.q.diff_b": torch.ones(256),
+            "diffusion_model.blocks.0.norm3.diff": torch.ones(256),
+        },
+        tmp_path / "a.safetensors",
+    )
+    use = LoraUse(str(tmp_path / "a.safetensors"))
+    other = Generator.load(open_folder(folder), torch.device("cpu"), torch.float32, fit)
+    bare, made = ours(other), ours(other, use)
+    change, wanted = made - bare, ours(generator, use) - ours(generator)
+    assert (change - wanted).square().mean() < 0.01 * wanted.square().mean()
+    assert torch.equal(ours(other), bare)
