@@ -30,6 +30,8 @@ CHOICES = {"label": ("on", "off"), "region": ("none", "cn")}
 LOGS = ("auto", "json", "text")
 Parallel = Literal["auto", "ulysses", "ring"]
 PARALLEL = get_args(Parallel)
+STORAGES = ("auto", "exact", "int8", "fp8")
+OFFLOADS = ("auto", "none", "parts", "cpu", "disk")
 _PREFIX = "HIBARI_"
 _LAUNCH = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
 
@@ -108,13 +110,27 @@ class EngineSettings:
     `compile` ("on", "off") sends the transformer's blocks through torch.compile: the first step of each size waits for
     a compiler. `parallel` says what several devices under torchrun share: "auto" is guidance by pairs where their
     number is even and the sequence's tokens beyond that, "ulysses" and "ring" are two ways to share the tokens alone.
+    `memory` is how many GB of the computing device's a generation may take (0: what is free); `storage` and `offload`
+    say how a model is held in it (`generate.fit`), where "auto" takes the first way that fits.
     """
 
     compile: str = "off"
     parallel: str = "auto"
+    memory: float = 0.0
+    storage: str = "exact"
+    offload: str = "auto"
 
     def __post_init__(self) -> None:
-        for name, allowed in {"compile": ("on", "off"), "parallel": PARALLEL}.items():
+        if not 0 <= self.memory < float("inf"):
+            raise InvalidRequest(
+                f"{self.memory:g} is not allowed.", option="memory", hint="Give GB; 0 is what is free."
+            )
+        if self.offload == "disk" and self.storage in ("int8", "fp8"):
+            raise InvalidRequest(
+                "weights that come from the disk come as they are.", option="storage", hint="Leave one of them out."
+            )
+        choices = {"compile": ("on", "off"), "parallel": PARALLEL, "storage": STORAGES, "offload": OFFLOADS}
+        for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise InvalidRequest(
                     f"{getattr(self, name)!r} is not allowed.", option=name, hint=f"Allowed: {', '.join(allowed)}."

@@ -14,6 +14,7 @@ from hibari.generate.sources import ClipShape
 from hibari.media.files import check_writable
 from hibari.media.suffixes import format_of
 from hibari.produce.brought import Brought, clip_shape, look_at_clip, look_at_image, look_at_reference
+from hibari.produce.foreseen import Fit, Fitted, fit_plan
 from hibari.request import GenerationRequest
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ class Job:
     """A request that holds: its model is whole, its plan is made, its file can be written.
 
     `brought` are the request's own files, in its order (`GenerationRequest.sources`); `start_frame`, `end_frame`
-    and `references` are what the model sees of them, at the render size.
+    and `references` are what the model sees of them, at the render size. `fitted` is how it fits into memory, where
+    that is ours to choose.
     """
 
     request: GenerationRequest
@@ -38,8 +40,14 @@ class Job:
     start_frame: "Frame | None"
     advice: str
     end_frame: "Frame | None" = None
+    fitted: Fitted | None = None
     brought: tuple[Brought, ...] = ()
     references: "tuple[Frame, ...]" = ()
+
+    @property
+    def fit(self) -> Fit:
+        """How the model is held and its latents are decoded."""
+        return self.fitted.fit if self.fitted is not None else Fit()
 
     @property
     def revision(self) -> str:
@@ -74,6 +82,7 @@ def prepare(request: GenerationRequest, output: Path | str | None, settings: Set
     _check_kind(request, target)
     clip = look_at_clip(request.video) if request.video is not None else None
     plan = _plan(request, model, seed, clip.shape if clip is not None else None, settings)
+    fitted = fit_plan(model, plan, settings)
     check_writable(target)
     width, height = plan.render.width, plan.render.height
     image = look_at_image(request.image, width, height) if request.image is not None else None
@@ -89,6 +98,7 @@ def prepare(request: GenerationRequest, output: Path | str | None, settings: Set
         start_frame=image.screened[0] if image is not None else None,
         end_frame=end.screened[0] if end is not None else None,
         advice=advice,
+        fitted=fitted,
         brought=(*sources, *(file for file, _ in references)),
         references=tuple(frame for _, frame in references),
     )

@@ -1,9 +1,9 @@
 """The walk from a job to its file: load, denoise, decode, and out through the door."""
 
-import gc
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
@@ -17,11 +17,13 @@ from hibari.config import Launch, Settings, launch
 from hibari.errors import Cancelled, InvalidRequest
 from hibari.media.files import beside, check_writable
 from hibari.media.suffixes import format_of
-from hibari.produce.job import Job, prepare
+from hibari.produce.foreseen import Fit, fit_plan
+from hibari.produce.job import Job, check, prepare
+from hibari.produce.frames import decoded, give_memory_back
 from hibari.produce.latents import Kept, digest_of, keeping
 from hibari.produce.previews import Previewer, Previews
 from hibari.produce.progress import OnProgress, Progress, Stopwatch
-from hibari.produce.record import CLIP_FROM, KEPT_LATENTS, RUN_BY, Record
+from hibari.produce.record import CLIP_FROM, KEPT_LATENTS, RUN_BY, Record, request_as_dict
 from hibari.provenance.ids import GenerationId
 from hibari.request import GenerationRequest
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from hibari.produce.door import Door
     from hibari.produce.passage import Allowance, HeldPlace, Passage
     from hibari.produce.replay import Replayed
+    from hibari.produce.unfinished import Unfinished
     from hibari.provenance.ledger import Making
     from hibari.provenance.region import MetadataLabel
 
@@ -51,7 +54,7 @@ class Hibari:
             raise InvalidRequest("settings are given twice.", option=next(iter(given)))
         self.settings = settings or Settings.load(**given)
         self._door: Door | None = None
-        self._loaded: dict[Path, Backend] = {}  # the last used last
+        self._loaded: dict[tuple[Path, Fit], Backend] = {}  # the last used last
         self._team: Team | None = None  # of a torchrun's processes, once the first model is loaded
 
     @property
@@ -89,7 +92,9 @@ class Hibari:
     def load(self) -> None:
         """Open the door and load the model of the settings, so that the first request need not wait for them."""
         self.door  # noqa: B018  # it opens when it is asked for
-        self._generator(catalog.find(self.settings.model, self.settings))
+        model, plan = check(GenerationRequest(prompt="-"), self.settings)
+        fitted = fit_plan(model, plan, self.settings)
+        self._generator(model, fitted.fit if fitted is not None else Fit())
 
     def prepare(self, request: GenerationRequest, output: Path | str | None = None) -> Job:
         """Everything that can be said about a request before torch is loaded; raises what is wrong with it."""
@@ -154,6 +159,24 @@ class Hibari:
         from_latents = entry.request.get(CLIP_FROM) == KEPT_LATENTS
         return Replayed(record=record, making=entry.making, from_latents=from_latents)
 
+    def finish(
+        self, id: GenerationId, *, output: Path | str | None = None, on_progress: OnProgress | None = None
+    ) -> Record:
+        """Deliver a video that was made and not finished, as `unfinished` kept it; raises as `generate` does.
+
+        It is screened as a new request, and gets an id of its own.
+        """
+        from hibari.produce.replay import asked_again
+        from hibari.produce.unfinished import find, forget
+
+        kept = find(self.settings.home, id)
+        job = self.prepare(asked_again(id, kept.request, kept.model, kept.sources_sha256), output)
+        if job.model.weights_sha256 != kept.weights_sha256:
+            raise InvalidRequest(f"{id} was made by other weights of {kept.model}.", option="latents")
+        record = self._produce(job, _Orders(on_progress=on_progress, unfinished=kept))
+        forget(self.settings.home, id)
+        return record
+
     def make_allowed(
         self, allowance: "Allowance", *, output: Path | str, on_progress: OnProgress | None = None
     ) -> Record:
@@ -185,15 +208,17 @@ class Hibari:
         )
         return _Production(job, passage, watch, orders).run(self._generator)
 
-    def _generator(self, model: catalog.Model) -> "Backend":
-        """The model, loaded; the one that was not used for longest is let go first where there are enough."""
-        generator = self._loaded.pop(model.folder, None)
+    def _generator(self, model: catalog.Model, fit: Fit) -> "Backend":
+        """The model, loaded as the fit says; the one not used for longest is let go first where there are enough."""
+        key = (model.folder, fit.held)
+        generator = self._loaded.pop(key, None)
         if generator is None:
-            while len(self._loaded) >= self.settings.service.models_held:
-                del self._loaded[next(iter(self._loaded))]
-                _give_memory_back()
-            generator = _load(model, self.settings, self._meet())
-        self._loaded[model.folder] = generator
+            same = [other for other in self._loaded if other[0] == model.folder]  # held in another way
+            while same or len(self._loaded) >= self.settings.service.models_held:
+                del self._loaded[same.pop() if same else next(iter(self._loaded))]
+                give_memory_back()
+            generator = _load(model, self.settings, fit, self._meet())
+        self._loaded[key] = generator
         return generator
 
 
@@ -209,6 +234,7 @@ class _Orders:
     allowance: "Allowance | None" = None
     previews: Previews | None = None
     held_place: "HeldPlace | None" = None
+    unfinished: "Unfinished | None" = None
 
 
 @dataclass
@@ -222,7 +248,7 @@ class _Production:
     digest: Any = field(default_factory=hashlib.sha256)
     earlier: int = 0  # rendered frames by which what is new begins before the plan has it
 
-    def run(self, generator_of: Callable[[catalog.Model], "Backend"]) -> Record:
+    def run(self, generator_of: Callable[[catalog.Model, Fit], "Backend"]) -> Record:
         from hibari.provenance.ledger import Making
 
         job, plan, passage = self.job, self.job.plan, self.passage
@@ -231,13 +257,13 @@ class _Production:
         self._tell("screen", 1, 1)
         self._tell("load", 0, 1)
         with self.watch("load"):
-            generator = generator_of(job.model)
+            generator = generator_of(job.model, job.fit)
         if job.model.form.backend == "diffusers":
             passage.facts[RUN_BY] = f"diffusers {version('diffusers')}"
         self._tell("load", 1, 1)
         self._tell("denoise", 0, plan.visits)
         with self.watch("denoise"):
-            latent = self._make_latent(generator)
+            latent = self._latent(generator)
 
         def making() -> Making:
             self._tell("sign", 0, 1)
@@ -250,10 +276,37 @@ class _Production:
                 frames_sha256=self.digest.hexdigest(),
             )
 
-        with keeping(self.orders.keep) as keep:
-            record = deliver(passage, self._delivered(generator.decode(latent)), making)
+        with self._safe(latent), keeping(self.orders.keep) as keep:
+            record = deliver(passage, self._delivered(decoded(generator, latent, job.fit)), making)
             self._tell("sign", 1, 1)
             return passage.hand_over(record)
+
+    def _latent(self, generator: "Backend") -> "Tensor":
+        """The latent that was kept of an unfinished making, or a new one."""
+        if (unfinished := self.orders.unfinished) is None:
+            return self._make_latent(generator)
+        self.earlier = unfinished.earlier
+        if unfinished.clip_from is not None:
+            self.passage.facts[CLIP_FROM] = unfinished.clip_from
+        return unfinished.latent_CTHW
+
+    def _safe(self, latent: "Tensor") -> AbstractContextManager[None]:
+        """Keep the latent until it is delivered, where there is a person who could come back for it."""
+        from hibari.produce.unfinished import Unfinished, safe
+
+        job, passage = self.job, self.passage
+        if not job.model.form.has_latents or self.orders.held_place is not None:
+            return nullcontext()
+        unfinished = Unfinished(
+            latent_CTHW=latent,
+            request=request_as_dict(job.request, job.plan),
+            sources_sha256=[each.sha256 for each in job.brought],
+            model=str(job.model.folder) if "/" in (job.request.model or "") else job.model.name,
+            weights_sha256=job.model.weights_sha256,
+            earlier=self.earlier,
+            clip_from=passage.facts.get(CLIP_FROM),
+        )
+        return safe(passage.door.home, passage.id, unfinished)
 
     def _make_latent(self, generator: "Backend") -> "Tensor":
         from hibari.generate.backend import Prompt
@@ -332,7 +385,7 @@ def deliver(passage: "Passage", frames: Iterator["Frame"], making: Callable[[], 
             return passage.release(unsigned, partial, made)
 
 
-def _load(model: catalog.Model, settings: Settings, team: "Team | None" = None) -> "Backend":
+def _load(model: catalog.Model, settings: Settings, fit: Fit, team: "Team | None" = None) -> "Backend":
     """The one place where torch comes in for generating; with a `team` its other processes load the model too."""
     import torch
 
@@ -346,7 +399,7 @@ def _load(model: catalog.Model, settings: Settings, team: "Team | None" = None) 
         from hibari.generate.parallel import Lead
 
         return Lead.load(team, model, pick_dtype(settings.dtype, team.device))
-    return load_backend(model, device, pick_dtype(settings.dtype, device))
+    return load_backend(model, device, pick_dtype(settings.dtype, device), fit)
 
 
 def _join(settings: Settings, place: Launch) -> "Team":
@@ -358,15 +411,6 @@ def _join(settings: Settings, place: Launch) -> "Team":
     if device.type == "cuda":
         device = pick_device(f"cuda:{place.device}")
     return Team.join(place, device, settings.engine.parallel)  # type: ignore[arg-type]  # checked where it was set
-
-
-def _give_memory_back() -> None:
-    """Let what nobody holds any more be another model's; torch keeps an accelerator's memory for itself otherwise."""
-    import torch
-
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def _encode(path: Path, job: Job, frames: Iterator["Frame"], label: "MetadataLabel | None") -> None:

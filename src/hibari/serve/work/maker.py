@@ -30,6 +30,7 @@ from hibari.errors import (
 )
 from hibari.machine import Holding, device_bytes, pick_device, resident_bytes
 from hibari.produce import Hibari, Previews, Progress, Record
+from hibari.produce.frames import is_no_memory
 from hibari.produce.replay import COMPONENTS
 from hibari.provenance.ids import GenerationId
 from hibari.request import GenerationRequest
@@ -61,7 +62,6 @@ _LOG = logging.getLogger(__name__)
 HOLDING_S = 5.0
 WAITING = "A reviewer decides: it goes on by itself once it is allowed, so retrieve this video again later."
 PREVIEWS_S = 3.0  # apart at least
-NO_MEMORY = ("can't allocate memory", "out of memory")  # how torch's own allocators say it, as RuntimeErrors
 
 
 def main() -> int:
@@ -310,11 +310,6 @@ def request_of_job(asked: Asked, folder: Path, inputs: dict[str, str]) -> Genera
         extend=asked.verb == "extend",
         references=tuple(folder / inputs[character.file] for character in asked.characters),
     )
-
-
-def is_no_memory(error: Exception) -> bool:
-    """Whether an error says that memory ran out: torch has classes of its own for that on some devices only."""
-    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in NO_MEMORY)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,87 @@
+"""What a plan will take on this machine, and in which way it is made so that it fits; known before torch is loaded."""
+
+from dataclasses import fields
+from typing import Any
+
+from hibari import catalog, machine
+from hibari.config import EngineSettings, Settings, launch
+from hibari.errors import InvalidRequest
+from hibari.generate.calibration import Calibration
+from hibari.generate.calibration import measure as _measure
+from hibari.generate.fit import Fit
+from hibari.generate.fitting import GB, Fitted, Fitting, Room, Wanted
+from hibari.generate.forecast import STAGES, Where
+from hibari.generate.plan import Plan
+
+__all__ = ["STAGES", "Calibration", "Fit", "Fitted", "as_values", "calibrate", "fit_plan", "in_words"]
+NOT_KNOWN = "time not known yet: run `hibari doctor`"
+
+
+def fit_plan(model: catalog.Model, plan: Plan, settings: Settings) -> Fitted | None:
+    """How a plan is made here; None where that is not ours to choose. Raises InvalidRequest where nothing fits.
+
+    diffusers places the models that it runs itself, and several devices share a model whole.
+    """
+    if model.form.backend != "native":
+        _check_engine(model, settings.engine)
+        return None
+    if launch().size > 1:
+        return None
+    engine, rates = settings.engine, Calibration.load(settings.home)
+    device = machine.likely_device(settings.device)
+    where = Where(device=device, dtype=machine.likely_dtype(settings.dtype, device))
+    known = rates is not None and (rates.device.split(":")[0], rates.dtype) == (where.device, where.dtype)
+    given = engine.memory * GB
+    on_card = float(rates.memory) if rates is not None and known else 0.0
+    room = Room(
+        main=given if given and not where.on_accelerator else float(machine.free_bytes()),
+        accelerator=(given or on_card) if where.on_accelerator else 0.0,
+    )
+    wanted = Wanted(storage=engine.storage, offload=engine.offload)
+    return Fitting(model=model, wanted=wanted, where=where, room=room, rates=rates if known else None).fit(plan)
+
+
+def _check_engine(model: catalog.Model, engine: EngineSettings) -> None:
+    """Raise InvalidRequest for a way of computing that would have no effect, where diffusers runs the model."""
+    usual = EngineSettings()
+    for name in (each.name for each in fields(EngineSettings)):
+        if getattr(engine, name) != getattr(usual, name):
+            raise InvalidRequest(
+                f"it has no effect with {model.name}, a {model.form.pipeline}.",
+                option=name,
+                hint=f"{getattr(usual, name)} is the default.",
+            )
+
+
+def calibrate(settings: Settings) -> Calibration:
+    """Measure this machine and keep it in the data folder; raises OutputError."""
+    import torch
+
+    device = machine.pick_device(settings.device)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    model = catalog.find(settings.model, settings)
+    rates = _measure(device, machine.pick_dtype(settings.dtype, device), model.files[0])
+    settings.ensure_home()
+    rates.save(settings.home)
+    return rates
+
+
+def as_values(fitted: Fitted) -> dict[str, Any]:
+    """What is foreseen, as plain values for JSON: memory in bytes, time in seconds."""
+    forecast = fitted.forecast
+    return {
+        "storage": fitted.fit.storage,
+        "offload": fitted.fit.offload,
+        "tile": fitted.fit.tile,
+        "decoded_at_once": fitted.fit.frames,
+        "memory": {name: round(forecast.main[name]) for name in STAGES},
+        "accelerator_memory": {name: round(size) for name, size in forecast.accelerator.items()},
+        "seconds": None if forecast.seconds is None else {n: round(s, 2) for n, s in forecast.seconds.items()},
+    }
+
+
+def in_words(fitted: Fitted) -> str:
+    """The way that was chosen in one line, where it is not the plain one; empty where it is."""
+    said = str(fitted.fit)
+    return f"to fit into memory ({fitted.forecast.peak / GB:.1f} GB foreseen): {said}" if said else ""

@@ -1,0 +1,47 @@
+"""From a latent to its frames where memory may run out on the way: then in smaller pieces, from where it stopped."""
+
+import gc
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from hibari.produce.foreseen import Fit
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hibari.generate.backend import Backend
+    from hibari.media.fit import Frame
+
+NO_MEMORY = ("can't allocate memory", "out of memory")  # how torch's own allocators say it, as RuntimeErrors
+
+
+def decoded(generator: "Backend", latent_CTHW: "Tensor", fit: Fit) -> Iterator["Frame"]:
+    """The frames of a latent; where memory runs out, on from there in the next smaller way to decode, to the last."""
+    done, way = 0, fit
+    while True:
+        try:
+            for frame in islice(generator.decode(latent_CTHW, way), done, None):
+                done += 1
+                yield frame
+            return
+        except (MemoryError, RuntimeError) as error:
+            smaller = way.smaller if is_no_memory(error) else None
+            if smaller is None:
+                raise
+            way = smaller
+        give_memory_back()
+
+
+def is_no_memory(error: Exception) -> bool:
+    """Whether an error says that memory ran out: torch has classes of its own for that on some devices only."""
+    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in NO_MEMORY)
+
+
+def give_memory_back() -> None:
+    """Let what nobody holds any more be another model's; torch keeps an accelerator's memory for itself otherwise."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
