@@ -16,7 +16,14 @@ from diffusers import (
     WanTransformer3DModel,
 )
 from torch import nn
-from transformers import CLIPVisionConfig, CLIPVisionModel, T5Tokenizer, UMT5Config, UMT5EncoderModel
+from transformers import (
+    CLIPVisionConfig,
+    CLIPVisionModel,
+    CLIPVisionModelWithProjection,
+    T5Tokenizer,
+    UMT5Config,
+    UMT5EncoderModel,
+)
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from hibari import catalog
@@ -33,6 +40,8 @@ FORMS: dict[str, dict[str, Any]] = {
     "wan2.2 i2v": {"dit": {"in_channels": 36}, "boundary": 0.9},
     "wan2.2 ti2v": {"dit": {"in_channels": 48, "out_channels": 48}, "expand": True},
     "skyreels df": {"dit": {"inject_sample_info": True}, "pipeline": "SkyReelsV2DiffusionForcingPipeline"},
+    "skyreels t2v": {"dit": {"inject_sample_info": False}, "pipeline": "SkyReelsV2Pipeline"},
+    "skyreels i2v": {"dit": IMAGE | {"inject_sample_info": False}, "pipeline": "SkyReelsV2ImageToVideoPipeline"},
 }
 CARD: dict[str, Any] = {
     "revision": "1",
@@ -62,9 +71,10 @@ def build_tiny_wan(folder: Path, form: str, *, seed: int = 0, **card: Any) -> Pa
         tiny_vae(residual=parts.get("expand", False)).save_pretrained(folder / "vae")
         _save_text_encoder(folder)
         if "image_dim" in sizes:
-            _save_image_encoder(folder)
+            encoder = CLIPVisionModelWithProjection if is_skyreels else CLIPVisionModel
+            _save_image_encoder(folder, encoder)
             index |= {
-                "image_encoder": ["transformers", "CLIPVisionModel"],
+                "image_encoder": ["transformers", encoder.__name__],
                 "image_processor": ["transformers", "CLIPImageProcessor"],
             }
     UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0).save_pretrained(
@@ -153,7 +163,7 @@ def _save_text_encoder(folder: Path) -> None:
     _save_quietly(UMT5EncoderModel(config).eval(), folder / "text_encoder")
 
 
-def _save_image_encoder(folder: Path) -> None:
+def _save_image_encoder(folder: Path, encoder: Any) -> None:
     config = CLIPVisionConfig(
         hidden_size=IMAGE_DIM,
         intermediate_size=32,
@@ -163,7 +173,7 @@ def _save_image_encoder(folder: Path) -> None:
         patch_size=8,
         hidden_act="gelu",
     )
-    _save_quietly(CLIPVisionModel(config).eval(), folder / "image_encoder")
+    _save_quietly(encoder(config).eval(), folder / "image_encoder")
     processor = CLIPImageProcessorPil(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16})
     processor.save_pretrained(folder / "image_processor")
 

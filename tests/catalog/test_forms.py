@@ -23,6 +23,8 @@ EXPECTED: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         ("image to video", "between images"),
     ),
     "wan2.2 ti2v": ({}, ("text to video", "text to image", "video to video", "image to video")),
+    "skyreels t2v": ({}, ("text to video", "text to image", "video to video")),
+    "skyreels i2v": ({"start": "channels", "image_states": "one"}, ("image to video",)),
     "skyreels df": (
         {"rolling": True},
         ("text to video", "text to image", "video to video", "image to video", "extend"),

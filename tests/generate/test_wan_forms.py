@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import WanImageToVideoPipeline, WanPipeline
+from diffusers import SkyReelsV2ImageToVideoPipeline, SkyReelsV2Pipeline, WanImageToVideoPipeline, WanPipeline
 from PIL import Image
 from torch import Tensor
 
@@ -35,7 +35,10 @@ CASES: dict[str, tuple[str, int, float | None]] = {
     "wan2.2 i2v with an end": ("wan2.2 i2v", 2, None),
     "wan2.2 ti2v from text": ("wan2.2 ti2v", 0, None),
     "wan2.2 ti2v from an image": ("wan2.2 ti2v", 1, None),
+    "skyreels t2v": ("skyreels t2v", 0, None),
+    "skyreels i2v": ("skyreels i2v", 1, None),
 }
+SKYREELS = (SkyReelsV2Pipeline, SkyReelsV2ImageToVideoPipeline)
 
 
 def picture(seed: int) -> np.ndarray:
@@ -65,8 +68,9 @@ def distance(got: Tensor, want: Tensor) -> float:
 
 def theirs(generator: Generator, plan: Plan, pictures: int, noise: Tensor) -> tuple[list[Tensor], np.ndarray]:
     """The clean latents that are predicted in each step, the last latent, and the frames, as diffusers makes them."""
-    kind: Any = WanImageToVideoPipeline if pictures else WanPipeline
-    pipeline = kind.from_pretrained(generator.model.folder)
+    is_skyreels = generator.model.form.pipeline.startswith("SkyReels")
+    kinds: Any = SKYREELS if is_skyreels else (WanPipeline, WanImageToVideoPipeline)
+    pipeline = kinds[bool(pictures)].from_pretrained(generator.model.folder)
     pipeline.set_progress_bar_config(disable=True)
     steps, last = list[Tensor](), list[Tensor]()
 
@@ -144,6 +148,15 @@ def test_states_of_pictures_and_channels_each_matter(form: str, tmp_path: Path) 
     if known.pictures_ISE is not None:
         other = replace(known, pictures_ISE=known.pictures_ISE.flip(-1))
         assert distance(generator.make_latent(plan, PROMPT, [other]), latent) > 1e-3
+
+
+def test_an_end_image_may_be_the_last_latent_frame_where_a_card_says_so(tmp_path: Path) -> None:
+    generator = build(tmp_path / "model", "wan2.2 ti2v", verbs=["between images"])
+    plan = plan_of(generator)
+    latent = generator.make_latent(plan, PROMPT, generator.know_pictures(plan, *PICTURES))
+    ends = [generator.encode_picture(picture)[:, 0] for picture in PICTURES]
+    assert torch.equal(latent[:, 0], ends[0]) and torch.equal(latent[:, -1], ends[1])
+    assert latent.shape[1] == 3 and not torch.equal(latent[:, 1], ends[0])
 
 
 def test_each_expert_has_its_levels_and_one_at_a_time_is_enough(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from diffusers.pipelines.wan.pipeline_wan_i2v import prompt_clean
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from hibari.errors import BadWeights, InvalidRequest
+from hibari.errors import BadWeights, InvalidRequest, MissingDependency
 from hibari.model.encoders import load_image_encoder, load_text_encoder
 from hibari.model.umt5 import MAX_TOKENS, UMT5TextEncoder, clean
 from tiny_wan import IMAGE_DIM, STATES, build_tiny_wan
@@ -136,3 +137,12 @@ def test_a_folder_that_does_not_fit_is_refused_in_one_line(case: str, folder: Pa
     with pytest.raises(BadWeights, match=message) as caught:
         text_encoder(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("missing", ["transformers", "ftfy"])
+def test_a_package_that_is_not_here_is_named(missing: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = text_encoder(folder)
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(MissingDependency, match=missing) as caught:
+        text_encoder(folder) if missing == "transformers" else encoder.encode(["a red ball"])
+    assert "pip install" in caught.value.hint and "[wan]" in caught.value.hint
