@@ -116,6 +116,13 @@ def test_what_cannot_take_effect_is_refused_before_anything_is_loaded(
     assert caught.value.option == option and maker.held == ()
 
 
+@pytest.mark.parametrize("engine", [{"compile": "on"}, {"storage": "int8"}, {"offload": "cpu"}, {"memory": 4.0}])
+def test_a_way_of_computing_that_is_not_diffusers(house: Path, tmp_path: Path, engine: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest, match="no effect with ltx") as caught:
+        Hibari(home=house, model="ltx", **engine).prepare(ask(), tmp_path / "a.mp4")
+    assert caught.value.option == next(iter(engine))
+
+
 def test_latents_and_previews_there_are_none(maker: Hibari, tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match="hands out no latents") as caught:
         maker.generate(ask(), output=tmp_path / "a.mp4", keep_latents=tmp_path / "kept.safetensors")
