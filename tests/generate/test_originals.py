@@ -10,6 +10,7 @@ from diffusers import UniPCMultistepScheduler
 from safetensors.torch import save_file
 
 from hibari import catalog
+from hibari.errors import BadWeights
 from hibari.generate.anatomy import anatomy_of
 from hibari.generate.backend import Prompt
 from hibari.generate.generator import Generator
@@ -89,3 +90,32 @@ def test_the_same_weights_make_the_same_frames_in_either_form(case: str, tmp_pat
     assert torch.equal(made, make(converted))
     one, other = anatomy_of(original), anatomy_of(converted)  # its VAE's width stands for the published one's
     assert (one.dit, one.experts) == (other.dit, other.experts)
+
+
+class Touch:
+    """A pickle that makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("name", ["models_t5_umt5-xxl-enc-bf16.pth", "Wan2.1_VAE.pth"])
+def test_an_original_checkpoint_with_code_in_it_is_not_loaded(name: str, tmp_path: Path) -> None:
+    tokenizer = build_tiny_wan(tmp_path / "tiny", "wan2.1 t2v") / "tokenizer"
+    folder = write_original(tmp_path / "original", "wan2.1 t2v", tokenizer)
+    mark = tmp_path / "ran"
+    torch.save({"norm.weight": torch.ones(1), "x": Touch(mark)}, folder / name)
+    with pytest.raises(BadWeights, match="holds more than tensors, which could run code"):
+        Generator.load(catalog.open_folder(folder), CPU, torch.float32)
+    assert not mark.exists()
+
+
+def test_a_vae_of_the_other_form_is_not_loaded(tmp_path: Path) -> None:
+    tokenizer = build_tiny_wan(tmp_path / "tiny", "wan2.1 t2v") / "tokenizer"
+    folder = write_original(tmp_path / "original", "wan2.1 t2v", tokenizer)
+    torch.save(drawn(vae22_shapes(8, 8), 3), folder / "Wan2.1_VAE.pth")
+    with pytest.raises(BadWeights, match=r"Wan2\.1_VAE\.pth: (unexpected tensor|\S+ has shape)"):
+        Generator.load(catalog.open_folder(folder), CPU, torch.float32)
