@@ -11,6 +11,7 @@ from hibari.catalog.loras import check_lora_names, find_loras, lora_names, read_
 from hibari.config import Settings
 from hibari.errors import BadWeights, InvalidRequest
 from hibari.request import GenerationRequest, LoraUse
+from hibari.wan_keys import original_name
 
 SHAPES = {
     "blocks.0.attn1.to_q.weight": (8, 8),
@@ -175,6 +176,19 @@ def test_names_lie_in_the_data_folder_and_files_anywhere(tmp_path: Path, model: 
     with pytest.raises(InvalidRequest, match="another file"):
         found(model, tmp_path, LoraUse("sketch", sha256="0" * 64))
     assert found(model, tmp_path, LoraUse("sketch", sha256=one.sha256))
+
+
+def test_an_original_checkpoint_takes_the_same_files(tmp_path: Path, model: SimpleNamespace) -> None:
+    renamed = {}
+    for key, shape in SHAPES.items():
+        layer, dot, leaf = key.rpartition(".") if key.endswith((".weight", ".bias")) else (key, "", "")
+        renamed[f"{original_name(layer)}{dot}{leaf}"] = shape
+    assert "blocks.0.self_attn.q.weight" in renamed and "head.modulation" in renamed
+    file = write(tmp_path / "original" / "weights.safetensors", renamed)
+    write(tmp_path / "loras" / "sketch.safetensors", pair(f"transformer.{Q}", A, B))
+    (plain,) = found(model, tmp_path, "sketch")
+    model.places = {"transformer": file.parent}
+    assert found(model, tmp_path, "sketch") == (plain,) and list(plain.layers) == [Q]
 
 
 def test_experts_are_named_where_there_are_two(tmp_path: Path, model: SimpleNamespace) -> None:
