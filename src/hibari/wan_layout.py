@@ -141,7 +141,8 @@ def dit_values(folder: Path) -> dict[str, Any]:
         # Wan 2.2's experts take a start image as channels alone.
         sees = kind in ("i2v", "flf2v") and folder.name not in EXPERTS
         published = {key: values[key] for key in _SAME} | {new: values[key] for key, new in _RENAMED.items()}
-        published |= _FIXED | {
+        published |= {
+            **_FIXED,
             "_class_name": "WanTransformer3DModel",
             "attention_head_dim": width // values["num_heads"],
             "image_dim": _IMAGE_DIM if sees else None,
