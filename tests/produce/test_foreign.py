@@ -72,6 +72,12 @@ def test_windows_are_counted_as_one_walk(maker: Hibari, tmp_path: Path) -> None:
     assert [each.done for each in told if each.stage == "denoise"] == [0, 0, 1, 1, 2, 2, 3]
 
 
+def test_a_model_that_needs_an_image_is_loaded_ahead(house: Path) -> None:
+    maker = Hibari(home=house, model="ltx-image", device="cpu")
+    maker.load()
+    assert maker.held == ("ltx-image",)
+
+
 def test_a_start_image_begins_the_video(maker: Hibari, tmp_path: Path) -> None:
     digests = []
     for colour in ("orange", "navy"):

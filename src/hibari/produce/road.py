@@ -92,7 +92,8 @@ class Hibari:
     def load(self) -> None:
         """Open the door and load the model of the settings, so that the first request need not wait for them."""
         self.door  # noqa: B018  # it opens when it is asked for
-        model, plan = check(GenerationRequest(prompt="-"), self.settings)
+        card = catalog.find(self.settings.model, self.settings).card
+        model, plan = check(_plainest(card), self.settings)
         fitted = fit_plan(model, plan, self.settings)
         self._generator(model, fitted.fit if fitted is not None else Fit())
 
@@ -383,6 +384,13 @@ def deliver(passage: "Passage", frames: Iterator["Frame"], making: Callable[[], 
         made = making()
         with beside(passage.place, keep=False) as partial:
             return passage.release(unsigned, partial, made)
+
+
+def _plainest(card: catalog.Card) -> GenerationRequest:
+    """The least that can be asked of a model: words, and with them the images that it cannot do without."""
+    pictures = ("image",) if "image to video" in card.verbs else ("image", "end_image")
+    needed = () if "text to video" in card.verbs else pictures
+    return GenerationRequest(prompt="-", **dict.fromkeys(needed, Path("-")))
 
 
 def _load(model: catalog.Model, settings: Settings, fit: Fit, team: "Team | None" = None) -> "Backend":
