@@ -33,6 +33,7 @@ VERBS = {
     "ledger": "List what was made here; export or erase a user's data",
     "models": "Say which models are here and what each can do",
     "pull": "Bring a published model from a hub or a folder",
+    "plan": "Say what a generation would take: memory, time, and how it is made to fit",
     "doctor": "Look at this machine: what it can run, what is missing, what to do",
     "train": "Train a model by a recipe",
     "evaluate": "Measure a model: prompt following, reconstruction, a gallery; or its judges",

@@ -57,6 +57,7 @@ def examine(settings: Settings, *, stamp: bool = False) -> Iterator[Finding]:
     yield torch
     if torch.verdict == "ok":
         yield _speed(settings)
+        yield _calibration(settings)
     yield _memory()
     yield _disk()
     yield _home(settings)
@@ -104,6 +105,19 @@ def _speed(settings: Settings) -> Finding:
             "note", "speed", found, "bfloat16 is slow here, so float32 is used: expect minutes, not seconds."
         )
     return Finding("ok", "speed", found)
+
+
+def _calibration(settings: Settings) -> Finding:
+    """What `hibari plan` tells times from; measured here, and kept."""
+    from hibari.produce.foreseen import calibrate
+
+    try:
+        rates = calibrate(settings)
+    except HibariError as error:
+        return Finding("note", "rates", error.message, error.hint)
+    named = {"matrix products": rates.linear, "attention": rates.attention, "convolutions": rates.convolution}
+    found = ", ".join(f"{name} {rate / 1e9:.0f}" for name, rate in named.items())
+    return Finding("ok", "rates", f"{rates.dtype}, GFLOP/s: {found}; `hibari plan` tells times from these")
 
 
 def _memory() -> Finding:

@@ -11,11 +11,13 @@ from typing import Annotated, Any
 import typer
 
 from hibari.cli import complain
-from hibari.cli.options import Cache, GuidanceInterval, Home, Json, new_app, shortcuts_of
+from hibari.cli.options import Cache, GuidanceInterval, Home, Json, Memory, Offload, Storage, new_app, shortcuts_of
 from hibari.cli.progress import watcher
 from hibari.config import Settings, launch
 from hibari.errors import Held, InvalidRequest, Refused
 from hibari.produce import NO_SEED_ABOVE, Hibari, Job, OnProgress, Progress, Record
+from hibari.produce.foreseen import in_words
+from hibari.provenance.ids import GenerationId
 from hibari.request import GenerationRequest, seeds
 
 app = new_app()
@@ -67,6 +69,13 @@ def generate(
     guidance_interval: GuidanceInterval = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
     dtype: Annotated[str | None, typer.Option(help="auto, float32, bfloat16 or float16.")] = None,
+    memory: Memory = None,
+    storage: Storage = None,
+    offload: Offload = None,
+    latents: Annotated[
+        str | None,
+        typer.Option(help="Finish a video that was made and failed after it.", metavar="ID"),
+    ] = None,
     from_file: Annotated[
         Path | None, typer.Option("--from", help="Requests, one JSON object a line.", metavar="FILE.jsonl")
     ] = None,
@@ -74,11 +83,16 @@ def generate(
     home: Home = None,
 ) -> int:
     """Make a video, or a picture, from a sentence."""
-    given_settings = {"home": home, "device": device, "dtype": dtype}
+    fitting: dict[str, Any] = {"memory": memory, "storage": storage, "offload": offload}
+    given_settings = {"home": home, "device": device, "dtype": dtype, **fitting}
     hibari = Hibari(Settings.load(**given_settings))
     if launch().rank:
         hibari.follow()
         return 0
+    if latents is not None:
+        if prompt is not None or from_file is not None:
+            raise InvalidRequest("what was made has its prompt.", option="latents", hint="Leave the prompt out.")
+        return _finish(hibari, latents, output, as_json=as_json)
     shared: dict[str, Any] = {
         "model": model,
         "size": size,
@@ -195,9 +209,21 @@ def _make(hibari: Hibari, jobs: list[Job], *, as_json: bool) -> int:
                 raise
             code = complain(f"{number} of {len(jobs)}: {error}", error.option)
             continue
-        print(json.dumps(record.as_dict()) if as_json else record.path, flush=True)
-        print(closing_line(record), file=sys.stderr)
+        _say(record, as_json=as_json)
     return code
+
+
+def _finish(hibari: Hibari, id: str, output: Path | None, *, as_json: bool) -> int:
+    """Deliver what was made and not finished."""
+    with watcher(id) as on_progress:
+        record = hibari.finish(GenerationId.parse(id), output=output, on_progress=on_progress)
+    _say(record, as_json=as_json)
+    return 0
+
+
+def _say(record: Record, *, as_json: bool) -> None:
+    print(json.dumps(record.as_dict()) if as_json else record.path, flush=True)
+    print(closing_line(record), file=sys.stderr)
 
 
 def _noting(job: Job, said: set[str], on_progress: OnProgress | None) -> OnProgress:
@@ -205,7 +231,8 @@ def _noting(job: Job, said: set[str], on_progress: OnProgress | None) -> OnProgr
 
     def show(progress: Progress) -> None:
         if progress.stage != "screen":
-            for note in (job.advice, *job.plan.notes):
+            way = in_words(job.fitted) if job.fitted is not None else ""
+            for note in (job.advice, *job.plan.notes, way):
                 if note and note not in said:
                     said.add(note)
                     print(f"hibari: {note}", file=sys.stderr)

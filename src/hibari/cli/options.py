@@ -10,6 +10,13 @@ from hibari.request import Shortcuts, allowed
 
 Home = Annotated[Path | None, typer.Option(help="Data folder; the platform's own by default.", metavar="DIR")]
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
+Memory = Annotated[float | None, typer.Option(help="Memory that it may take; what is free by default.", metavar="GB")]
+Storage = Annotated[
+    str | None, typer.Option(help="Weights as they are (exact), in a byte each (int8, fp8), or auto.", metavar="KIND")
+]
+Offload = Annotated[
+    str | None, typer.Option(help="Where weights lie until used: auto, none, parts, cpu or disk.", metavar="WHERE")
+]
 Cache = Annotated[
     float | None, typer.Option(help="Steps take over what changed less than this (0.1 saves much; approximate).")
 ]
