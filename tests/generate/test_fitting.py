@@ -1,0 +1,134 @@
+"""What a plan is foreseen to take, how it is made to fit, and what is said where nothing fits. About 4 s, no torch."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import hibari_mini
+from hibari.catalog import Model, open_folder
+from hibari.errors import InvalidRequest
+from hibari.generate.anatomy import DiTSizes, VAESizes, anatomy_of
+from hibari.generate.calibration import Calibration
+from hibari.generate.fit import Fit
+from hibari.generate.fitting import Fitting, Room, Wanted
+from hibari.generate.footprint import Decoding, decoding_bytes, decoding_work, denoising_bytes, denoising_work
+from hibari.generate.forecast import Where, foresee
+from hibari.generate.plan import Plan, make_plan
+from hibari.request import GenerationRequest
+
+CPU = Where(device="cpu", dtype="bfloat16")
+WAN_13B = DiTSizes(width=1536, heads=12, ffn=8960, layers=30, out_channels=16, patch=4)
+WAN_21 = VAESizes(
+    base_dim=96, dim_mult=(1, 2, 4, 4), num_res_blocks=2, temporal=(True, True, False), is_residual=False, z_dim=16,
+    out_channels=3, patch=1,
+)  # fmt: skip
+RATES = Calibration(
+    device="cpu", dtype="bfloat16", threads=1, linear=1e12, attention=1e11, convolution=1e12, reading=1e9
+)
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return open_folder(hibari_mini.path(), "hibari-mini")
+
+
+@pytest.fixture
+def plan(model: Model) -> Plan:
+    return make_plan(GenerationRequest(prompt="a fox"), model, 1)
+
+
+def fitting(model: Model, gigabytes: float, wanted: Wanted | None = None, where: Where = CPU) -> Fitting:
+    room = Room(main=gigabytes * 1e9) if not where.on_accelerator else Room(main=64e9, accelerator=gigabytes * 1e9)
+    return Fitting(model=model, wanted=wanted or Wanted(), where=where, room=room)
+
+
+def test_the_anatomy_is_that_of_the_files(model: Model) -> None:
+    anatomy = anatomy_of(model)
+    assert anatomy.dit.width == 384
+    assert anatomy.experts[0].in_blocks == 5 * (8 * 384**2 + 2 * 384 * 736)
+    assert anatomy.vae.base_dim == 64
+    assert 2 * (anatomy.text.total + anatomy.vae_weights.total + anatomy.experts[0].total) == pytest.approx(
+        model.bytes, rel=0.02
+    )
+
+
+def test_whole_where_there_is_room_and_smaller_step_by_step_where_there_is_not(model: Model, plan: Plan) -> None:
+    seen = [fitting(model, size).fit(plan).fit for size in (8.0, 0.35, 0.31)]
+    assert seen[0] == Fit()
+    assert [fit.offload for fit in seen[1:]] == ["parts", "parts"]
+    peaks = [fitting(model, size).fit(plan).forecast.peak for size in (8.0, 0.35, 0.31)]
+    assert peaks == sorted(peaks, reverse=True)
+    assert all(peak <= size * 1e9 for peak, size in zip(peaks, (8.0, 0.35, 0.31), strict=True))
+
+
+def test_bytes_for_weights_are_never_chosen_unasked(model: Model, plan: Plan) -> None:
+    for size in (8.0, 0.35, 0.3):
+        assert fitting(model, size).fit(plan).fit.storage == "exact"
+    asked = fitting(model, 8.0, Wanted(storage="int8", offload="none")).fit(plan)
+    assert (asked.fit.storage, asked.fit.offload) == ("int8", "none")
+    assert asked.forecast.main["denoise"] < fitting(model, 8.0).fit(plan).forecast.main["denoise"]
+
+
+def test_what_fits_nowhere_is_refused_with_what_would(model: Model, plan: Plan) -> None:
+    large = replace(plan, render=plan.render._replace(height=1120, width=1920))
+    with pytest.raises(InvalidRequest, match=r"1920x1120 for 3 s by hibari-mini takes .* GB at the least") as refused:
+        fitting(model, 0.33).fit(large)
+    assert refused.value.option == "memory"
+    assert "What fits: size " in refused.value.hint
+    with pytest.raises(InvalidRequest, match="Nothing of this model fits"):
+        fitting(model, 0.01).fit(plan)
+
+
+def test_an_accelerator_takes_the_model_and_main_memory_what_waits(model: Model, plan: Plan) -> None:
+    where = Where(device="cuda", dtype="bfloat16")
+    made = fitting(model, 40.0, where=where).fit(plan)
+    assert made.fit == Fit()
+    assert made.forecast.peak == max(made.forecast.accelerator.values())
+    streamed = foresee(model, anatomy_of(model), plan, Fit(offload="cpu"), where, None)
+    assert streamed.accelerator["denoise"] < made.forecast.accelerator["denoise"]
+    assert streamed.peak_main > made.forecast.peak_main
+
+
+def test_seconds_are_told_from_measured_rates(model: Model, plan: Plan) -> None:
+    anatomy = anatomy_of(model)
+    assert foresee(model, anatomy, plan, Fit(), CPU, None).seconds is None
+    once, twice = (foresee(model, anatomy, replace(plan, steps=steps), Fit(), CPU, RATES).seconds for steps in (10, 20))
+    assert once is not None and twice is not None
+    assert twice["denoise"] == pytest.approx(2 * once["denoise"])
+
+
+def test_a_calibration_is_kept_and_one_of_another_release_is_not_used(tmp_path: Path) -> None:
+    assert Calibration.load(tmp_path) is None
+    RATES.save(tmp_path)
+    assert Calibration.load(tmp_path) == RATES
+    (tmp_path / "calibration.json").write_text('{"linear": 3}', encoding="utf-8")
+    assert Calibration.load(tmp_path) is None
+
+
+def test_memory_and_work_grow_as_they_do() -> None:
+    clip = 21 * 30 * 52  # tokens of 81 frames at 832x480
+    assert denoising_bytes(WAN_13B, clip, 2, 2, False) == pytest.approx(
+        2 * denoising_bytes(WAN_13B, clip, 1, 2, False), rel=0.05
+    )
+    work = denoising_work(WAN_13B, clip, 1)
+    assert work.attention == pytest.approx(4 * 30 * 1536 * clip**2, rel=0.01)
+    whole, tiled = (decoding_bytes(WAN_21, 60, 104, Decoding(frames=2, tile=tile), 2) for tile in (None, 256))
+    assert tiled < 0.7 * whole
+    assert decoding_bytes(WAN_21, 60, 104, Decoding(frames=1), 2) < 0.8 * whole
+    assert decoding_work(WAN_21, 60, 104, 21, 256).convolution > decoding_work(WAN_21, 60, 104, 21, None).convolution
+
+
+def test_smaller_ways_to_decode_come_to_an_end() -> None:
+    ways, fit = [], Fit()
+    while (smaller := fit.smaller) is not None:
+        fit = smaller
+        ways.append((fit.frames, fit.tile))
+    assert ways == [(1, None), (1, 512), (1, 256), (1, 128)]
+
+
+def test_nothing_of_it_loads_torch() -> None:
+    code = "import sys, hibari.generate.fitting, hibari.produce.foreseen; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
