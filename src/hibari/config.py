@@ -267,7 +267,7 @@ class Settings:
         values: dict[str, Any] = from_environment(os.environ)
         values.update({name: value for name, value in given.items() if value is not None})
         values.setdefault("home", default_home())
-        for name, kind in _GROUPS.items():
+        for name, kind in GROUPS.items():
             values[name] = kind(**{each.name: values.pop(each.name) for each in fields(kind) if each.name in values})
         return cls(**values)
 
@@ -307,13 +307,13 @@ class Settings:
         return self.home
 
 
-_GROUPS: dict[str, type[ServiceSettings | EngineSettings]] = {"service": ServiceSettings, "engine": EngineSettings}
+GROUPS: dict[str, type[ServiceSettings | EngineSettings]] = {"service": ServiceSettings, "engine": EngineSettings}
 
 
 def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     """The settings that HIBARI_ variables state; raises InvalidRequest for a variable that is none."""
-    every = (field for kind in (Settings, *_GROUPS.values()) for field in fields(kind))
-    kinds = {each.name: each.type for each in every if each.name not in _GROUPS}
+    every = (field for kind in (Settings, *GROUPS.values()) for field in fields(kind))
+    kinds = {each.name: each.type for each in every if each.name not in GROUPS}
     values: dict[str, Any] = {}
     for variable, text in environ.items():
         if not variable.startswith(_PREFIX):

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from hibari.config import ServiceSettings, Settings
+from hibari.config import EngineSettings, ServiceSettings, Settings
 from hibari.serve.pipes import decode_settings, encode_settings
 
 
@@ -15,6 +15,7 @@ def test_settings_come_back_whole(tmp_path: Path) -> None:
         database="postgresql://a:b@h/n",
         threads=3,
         service=ServiceSettings(files="s3://bucket/prefix", keep_hours=0.5, jobs_at_once=2),
+        engine=EngineSettings(parallel="ring", storage="int8"),
     )
     for settings in (plain, full):
         assert decode_settings(encode_settings(settings)) == settings

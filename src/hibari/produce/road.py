@@ -18,8 +18,8 @@ from hibari.errors import Cancelled, InvalidRequest
 from hibari.media.files import beside, check_writable
 from hibari.media.suffixes import format_of
 from hibari.produce.foreseen import Fit, fit_plan
-from hibari.produce.job import Job, check, prepare
 from hibari.produce.frames import decoded, give_memory_back
+from hibari.produce.job import Job, check, prepare
 from hibari.produce.latents import Kept, digest_of, keeping
 from hibari.produce.previews import Previewer, Previews
 from hibari.produce.progress import OnProgress, Progress, Stopwatch
@@ -388,9 +388,9 @@ def deliver(passage: "Passage", frames: Iterator["Frame"], making: Callable[[], 
 
 def _plainest(card: catalog.Card) -> GenerationRequest:
     """The least that can be asked of a model: words, and with them the images that it cannot do without."""
-    pictures = ("image",) if "image to video" in card.verbs else ("image", "end_image")
-    needed = () if "text to video" in card.verbs else pictures
-    return GenerationRequest(prompt="-", **dict.fromkeys(needed, Path("-")))
+    words_do = "text to video" in card.verbs
+    image = None if words_do else Path("-")
+    return GenerationRequest(prompt="-", image=image, end_image=None if "image to video" in card.verbs else image)
 
 
 def _load(model: catalog.Model, settings: Settings, fit: Fit, team: "Team | None" = None) -> "Backend":

@@ -9,7 +9,7 @@ import sys
 from dataclasses import asdict
 from typing import BinaryIO
 
-from hibari.config import ServiceSettings, Settings
+from hibari.config import GROUPS, Settings
 
 
 def encode_settings(settings: Settings) -> bytes:
@@ -20,7 +20,7 @@ def encode_settings(settings: Settings) -> bytes:
 def decode_settings(line: bytes) -> Settings:
     """The settings of the first line; raises what Settings raises."""
     values = json.loads(line)
-    return Settings(**values | {"service": ServiceSettings(**values["service"])})
+    return Settings(**values | {name: kind(**values[name]) for name, kind in GROUPS.items()})
 
 
 def own_stdout() -> BinaryIO:
