@@ -1,0 +1,46 @@
+"""`hibari plan`: memory, time and the way that fits, without torch. About 8 s."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def test_it_says_memory_and_what_to_do_for_the_time(run_without_torch: Run, tmp_path: Path) -> None:
+    done = run_without_torch("plan", "--model", "hibari-mini", "--home", str(tmp_path / "h"), "--seconds", "2")
+    assert done.returncode == 0, done.stderr
+    first, *rest = done.stdout.splitlines()
+    assert first.startswith("2 s of 576x336 by hibari-mini: rendered at 192x112, 25 frames")
+    assert rest[0].split()[0] == "memory" and "decode 0." in rest[0]
+    assert rest[1].split(maxsplit=1) == ["held", "whole, as it is"]
+    assert rest[2].strip() == "time not known yet: run `hibari doctor`"
+
+
+def test_little_memory_changes_the_way_and_less_is_refused(run_without_torch: Run, tmp_path: Path) -> None:
+    common = ("plan", "--model", "hibari-mini", "--home", str(tmp_path / "h"), "--json")
+    fits = run_without_torch(*common, "--memory", "0.35")
+    values = json.loads(fits.stdout)
+    assert values["offload"] == "parts"
+    assert max(values["memory"].values()) < 0.35e9
+    refused = run_without_torch(*common, "--memory", "0.01")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("hibari: --memory: 192x112 for 3 s by hibari-mini takes")
+
+
+def test_a_time_is_told_once_the_machine_was_measured(run_without_torch: Run, tmp_path: Path) -> None:
+    values = {
+        "device": "cpu", "dtype": "float32", "threads": 1, "linear": 1e11, "attention": 1e11, "convolution": 1e11,
+        "reading": 1e9, "memory": 0,
+    }  # fmt: skip
+    (tmp_path / "calibration.json").write_text(json.dumps(values), encoding="utf-8")
+    common = ("plan", "--model", "hibari-mini", "--home", str(tmp_path), "--device", "cpu", "--dtype", "float32")
+    assert "time      about" in run_without_torch(*common).stdout
+    assert json.loads(run_without_torch(*common, "--json").stdout)["seconds"]["denoise"] > 0
+
+
+def test_settings_that_exclude_each_other(run_without_torch: Run, tmp_path: Path) -> None:
+    done = run_without_torch("plan", "--home", str(tmp_path), "--storage", "int8", "--offload", "disk")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("hibari: --storage: weights that come from the disk come as they are.")
