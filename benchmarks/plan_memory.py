@@ -21,7 +21,7 @@ import accounts
 
 PROMPT = "a lighthouse in a storm"
 ALLOWED = 0.15
-POLL_S = 0.003
+POLL_S = 0.01
 
 WAN_21: dict[str, Any] = {"base_dim": 96, "z_dim": 16, "dim_mult": [1, 2, 4, 4], "num_res_blocks": 2}
 WAN_22: dict[str, Any] = {
