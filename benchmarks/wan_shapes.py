@@ -5,8 +5,8 @@
 
 Transformers and VAEs have their published sizes, the transformer fewer layers (0: all of them); weights are drawn,
 saved by diffusers and read by both. Text states come from a file. One process, same threads, steps, solver, dtype
-and noise; warm runs take turns. Peak memory is that of a process of its own for each side and part (--runs 0: that
-alone). Needs `diffusers`.
+and noise; warm runs take turns. On a machine that others use too, processor time says more. Peak memory is that of a
+process of its own for each side and part (--runs 0: that alone). Needs `diffusers`.
 """
 
 import argparse
@@ -263,13 +263,13 @@ def agreement(got: Tensor, want: Tensor) -> float:
     return float(20 * torch.log10(peak / (got - want).square().mean().sqrt().clamp_min(1e-9)))
 
 
-def timed(part: Part, device: torch.device) -> tuple[float, Tensor]:
-    """Seconds and outcome of one call."""
-    start = time.perf_counter()
+def timed(part: Part, device: torch.device) -> tuple[tuple[float, float], Tensor]:
+    """Seconds, seconds of processor time, and outcome of one call."""
+    start = time.perf_counter(), time.process_time()
     made = part()
     if device.type == "cuda":
         torch.cuda.synchronize()
-    return time.perf_counter() - start, made
+    return (time.perf_counter() - start[0], time.process_time() - start[1]), made
 
 
 def alone(case: Case, side: str, part: str) -> dict[str, float]:
@@ -277,7 +277,7 @@ def alone(case: Case, side: str, part: str) -> dict[str, float]:
     call = SIDES[side](case, (part,))[part]
     before = held_megabytes(case.device)
     spent, _ = timed(call, case.device)
-    return {"before": before, "peak": held_megabytes(case.device), "took": spent}
+    return {"before": before, "peak": held_megabytes(case.device), "took": spent[0]}
 
 
 def held_megabytes(device: torch.device) -> float:
@@ -299,7 +299,7 @@ def memory_of(side: str, part: str) -> dict[str, float]:
 def compare(case: Case, given: argparse.Namespace) -> None:
     """Warm runs in turns, then peak memory, then the report."""
     rows: list[list[Any]] = []
-    spent: dict[str, dict[str, list[float]]] = {}
+    spent: dict[str, dict[str, list[tuple[float, float]]]] = {}
     if given.runs:
         sides = {side: load(case, given.parts) for side, load in SIDES.items()}
         for part in given.parts:
@@ -308,9 +308,11 @@ def compare(case: Case, given: argparse.Namespace) -> None:
             for _ in range(given.runs):
                 for side, calls in sides.items():
                     spent[part][side].append(timed(calls[part], case.device)[0])
-            us, them = (min(spent[part][side]) for side in SIDES)
-            rows.append([f"{part}, s", us, them, us / them, agreement(found["hibari"], found["diffusers"])])
-            print(*rows[-1], file=sys.stderr, flush=True)
+            alike = agreement(found["hibari"], found["diffusers"])
+            for clock, what in enumerate(("s", "processor s")):
+                us, them = (min(each[clock] for each in spent[part][side]) for side in SIDES)
+                rows.append([f"{part}, {what}", us, them, us / them, alike])
+                print(*rows[-1], file=sys.stderr, flush=True)
         del sides
     for part in given.memory:
         us, them = (memory_of(side, part) for side in SIDES)

@@ -7,7 +7,7 @@ import torch
 from diffusers import AutoencoderKLWan
 from torch import Tensor
 
-from hibari.model.vae import StreamState, VAEConfig, WanVAE
+from hibari.model.vae import PIECE, ChannelNorm, StreamState, VAEConfig, WanVAE, activate
 from hibari.shapes import LatentShape, VideoShape
 
 FORMS: dict[str, dict[str, Any]] = {
@@ -98,3 +98,12 @@ def test_normalise_and_back() -> None:
     latent = torch.randn(1, 2, 1, 3, 3)
     assert torch.allclose(vae.normalise(latent)[0, 0], (latent[0, 0] - 1) / 2)
     assert torch.allclose(vae.denormalise(vae.normalise(latent)), latent, atol=1e-6)
+
+
+@torch.inference_mode()
+def test_activation_in_pieces_is_bit_for_bit_that_of_whole_levels() -> None:
+    norm = ChannelNorm(96, 3)
+    norm.gamma.normal_()
+    x = torch.randn(1, 96, 3, 40, 41).bfloat16().contiguous(memory_format=torch.channels_last_3d)
+    assert x.numel() > PIECE and x.numel() % PIECE
+    assert torch.equal(activate(norm, x), torch.nn.functional.silu(norm(x)))

@@ -21,6 +21,9 @@ from torch import Tensor, nn
 from hibari.shapes import Strides
 
 
+PIECE = 1 << 18  # numbers that each core works on at a time in `activate`
+
+
 @dataclass(frozen=True, kw_only=True)
 class VAEConfig:
     """Sizes of a VAE, under the names of AutoencoderKLWan's config.json."""
@@ -94,6 +97,32 @@ class ChannelNorm(nn.Module):
         return F.normalize(x, dim=1) * gain
 
 
+def activate(norm: ChannelNorm, x_BCTHW: Tensor) -> Tensor:
+    """silu(norm(x)).
+
+    Where no gradient is wanted, in bf16 on a CPU, it is worked out in pieces that stay in a core's cache: a level of a
+    video takes 150 MB, and the six operations one after the other read and write all of it each time.
+    """
+    in_pieces = (
+        not torch.is_grad_enabled()
+        and x_BCTHW.device.type == "cpu"
+        and x_BCTHW.dtype == torch.bfloat16
+        and x_BCTHW.is_contiguous(memory_format=torch.channels_last_3d)
+    )
+    if not in_pieces:
+        return F.silu(norm(x_BCTHW))
+    channels = x_BCTHW.shape[1]
+    gain = (norm.gamma.flatten() * channels**0.5).to(x_BCTHW.dtype)
+    out_BCTHW, size = torch.empty_like(x_BCTHW), PIECE * torch.get_num_threads() // channels
+    rows, out_rows = (each.permute(0, 2, 3, 4, 1).view(-1, channels) for each in (x_BCTHW, out_BCTHW))
+    for piece, out in zip(rows.split(size), out_rows.split(size), strict=True):
+        length = torch.linalg.vector_norm(piece.float(), dim=1, keepdim=True)
+        unit = piece * length.clamp_min_(1e-12).reciprocal_().to(piece.dtype)
+        torch.mul(unit, gain, out=out)
+        F.silu(out, inplace=True)
+    return out_BCTHW
+
+
 class ResidualBlock(nn.Module):
     """Norm, SiLU, convolution, twice, around a shortcut."""
 
@@ -107,8 +136,9 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor, state: StreamState | None) -> Tensor:
         shortcut = x if self.conv_shortcut is None else self.conv_shortcut(x, state)
-        h = self.conv1(F.silu(self.norm1(x)), state)
-        return shortcut + self.conv2(F.silu(self.norm2(h)), state)
+        h = self.conv1(activate(self.norm1, x), state)
+        h = self.conv2(activate(self.norm2, h), state)
+        return shortcut + h if torch.is_grad_enabled() else h.add_(shortcut)
 
 
 class FrameAttention(nn.Module):
@@ -300,7 +330,7 @@ class Encoder(nn.Module):
         for block in self.down_blocks:
             x = block(x, state)
         x = self.mid_block(x, state)
-        return self.conv_out(F.silu(self.norm_out(x)), state)
+        return self.conv_out(activate(self.norm_out, x), state)
 
 
 class Decoder(nn.Module):
@@ -326,7 +356,7 @@ class Decoder(nn.Module):
         x = self.mid_block(self.conv_in(x, state), state)
         for block in self.up_blocks:
             x = block(x, state)
-        return self.conv_out(F.silu(self.norm_out(x)), state)
+        return self.conv_out(activate(self.norm_out, x), state)
 
 
 class WanVAE(nn.Module):
