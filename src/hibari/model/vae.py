@@ -20,7 +20,6 @@ from torch import Tensor, nn
 
 from hibari.shapes import Strides
 
-
 PIECE = 1 << 18  # numbers that each core works on at a time in `activate`
 
 
