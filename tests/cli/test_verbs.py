@@ -86,7 +86,7 @@ def test_a_broken_model_is_listed_and_said(run_without_torch: Run, tmp_path: Pat
 def test_the_doctor_looks_at_everything(run: Run) -> None:
     done = run("doctor", "--json")
     findings = {finding["what"]: finding for finding in json.loads(done.stdout)}
-    machine = {"python", "torch", "speed", "memory", "disk", "home", "weights", "sprites", "codecs"}
+    machine = {"python", "torch", "speed", "rates", "memory", "disk", "home", "weights", "sprites", "codecs"}
     door = {"signing", "stamps", "keys", "ledger", "marks", "policy", "screens", "guard"}
     assert set(findings) == machine | door | {"service"}
     assert findings["codecs"]["verdict"] == "ok"
