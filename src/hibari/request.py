@@ -22,6 +22,7 @@ WHOLE = {"fps": (1, 60), "seed": (0, MAX_SEED), "steps": (1, 1000), "count": (1,
 NUMBER = {
     "seconds": (0, 3600, "0 for a single picture"),
     "guidance": (1, 50, "1 switches guidance off"),
+    "guidance_2": (1, 50, "1 switches guidance off"),
     "strength": (0, 1, "0 keeps the image or clip, 1 forgets it"),
     "flow_shift": (0.1, 100, "1 spreads the steps evenly over the noise, more spends them where there is much"),
 }
@@ -130,13 +131,14 @@ class GenerationRequest:
     """A video or a picture to be made. `None` leaves a setting to the model.
 
     `seconds=0` asks for a single picture. `size` takes "WxH" as well as a Size. `image` is the start frame and
-    `end_image` the last one, `video` a clip to redraw, or with `extend` to go on from, and then `seconds` is how
-    much is new. `strength` says how freely an image or a clip is redrawn: 0 keeps it, 1 forgets it. `references`
-    show what is to appear. `consent` attests about the people in all of these: "adults" who agreed, "minors" whose
-    guardian agrees, or "nobody" who is real. `latents` is a file of ours that was kept of `video`
-    (`Hibari.generate(keep_latents=)`): it saves encoding the clip. `flow_shift` is the shift of the noise levels
-    that the steps walk; the model's own grows with the size. `loras` change the model for this request: LoraUse, or
-    text such as "sketch:0.8".
+    `end_image` the last one, `video` a clip to redraw, or with `extend` to go on from, and then `seconds` is how much
+    is new. `strength` says how freely an image or a clip is redrawn: 0 keeps it, 1 forgets it. `references` show what
+    is to appear. `consent` attests about the people in all of these: "adults" who agreed, "minors" whose guardian
+    agrees, or "nobody" who is real. `latents` is a file of ours that was kept of `video`
+    (`Hibari.generate(keep_latents=)`): it saves encoding the clip. `guidance_2` is that of a second transformer, for
+    little noise, where a model has one; `guidance` otherwise. `flow_shift` is the shift of the noise levels that the
+    steps walk; the model's own grows with the size. `loras` change the model for this request: LoraUse, or text such
+    as "sketch:0.8".
     Raises InvalidRequest, whose `option` is the field at fault.
     """
 
@@ -149,6 +151,7 @@ class GenerationRequest:
     seed: int | None = None
     steps: int | None = None
     guidance: float | None = None
+    guidance_2: float | None = None
     flow_shift: float | None = None
     image: Path | None = None
     end_image: Path | None = None

@@ -21,6 +21,7 @@ def maker(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Hibari:
     house = clip_house(home, tmp_path_factory.mktemp("forms"))
     for name, form in FORMS.items():
         build_tiny_wan(house.settings.home / "models" / name, form, steps=2, upscale=2)
+    build_tiny_wan(house.settings.home / "models" / "both", "wan2.2 t2v", steps=2, guidance_2=2.0)
     return house
 
 
@@ -64,6 +65,22 @@ def test_an_end_image_is_one_of_the_files_that_a_replay_needs(
         maker.replay(record.id, output=tmp_path / "b.mp4")
 
 
+def test_the_guidance_of_each_expert_is_on_record_and_replayed(maker: Hibari, tmp_path: Path) -> None:
+    asked = GenerationRequest(prompt="a red ball", model="both", seed=4, seconds=0.5)
+    made = maker.generate(asked, output=tmp_path / "a.mp4")
+    entry = maker.door.ledger.find(made.id)
+    assert entry is not None and entry.request is not None
+    assert (entry.request["guidance"], entry.request["guidance_2"]) == (4.0, 2.0)
+    assert maker.replay(made.id, output=tmp_path / "b.mp4").same
+    others = [
+        replace(asked, guidance=4.0),
+        replace(asked, guidance_2=3.0),
+        replace(asked, guidance=3.0, guidance_2=2.0),
+    ]
+    plans = [maker.prepare(other, tmp_path / "c.mp4").plan.guidances for other in others]
+    assert plans == [(4.0, 4.0), (4.0, 3.0), (3.0, 2.0)]
+
+
 @pytest.mark.parametrize(
     ("model", "changes", "option", "message"),
     [
@@ -72,6 +89,12 @@ def test_an_end_image_is_one_of_the_files_that_a_replay_needs(
         ("starts", {}, "end_image", "cannot do between images. It can do image to video"),
         ("either", {"strength": 0.5}, "strength", "it has no effect with either"),
         ("words", {"end_image": None}, "image", "cannot do image to video"),
+        (
+            "words",
+            {"image": None, "end_image": None, "consent": None, "guidance_2": 3.0},
+            "guidance_2",
+            "it has no effect with words",
+        ),
         ("tiny", {}, "end_image", "cannot do between images"),
     ],
 )

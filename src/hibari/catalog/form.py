@@ -21,7 +21,7 @@ FORCING = frozenset(
 NATIVE = FORCING | {"WanPipeline", "WanImageToVideoPipeline", "SkyReelsV2Pipeline", "SkyReelsV2ImageToVideoPipeline"}
 """Pipelines, by their class in a model_index.json, that Hibari runs itself; any other is diffusers' to run."""
 
-SETTINGS = frozenset({"negative", "steps", "guidance", "flow_shift", "strength", "loras"})
+SETTINGS = frozenset({"negative", "steps", "guidance", "guidance_2", "flow_shift", "strength", "loras"})
 """What a request may set and not every model's runner can follow."""
 
 
@@ -77,11 +77,13 @@ def form_of(index: dict[str, Any], transformer: dict[str, Any], channels: int, t
     start: Start = "tokens" if taken == channels else "channels"
     if pictures != "none" and start == "tokens":
         raise ValueError("the transformer sees pictures, and takes no start image")
+    idle = {"strength"} if start == "channels" else set()
+    idle |= {"guidance_2"} if len(experts) == 1 else set()
     return Form(
         pipeline=pipeline,
         experts=experts,
         boundary=boundary,
-        settings=SETTINGS if start == "tokens" else SETTINGS - {"strength"},
+        settings=SETTINGS - idle,
         start=start,
         image_states=pictures,
         rolling=pipeline in FORCING,

@@ -108,7 +108,7 @@ def make_plan(request: GenerationRequest, model: Model, seed: int, clip: ClipSha
         picks=picks,
         steps=steps,
         guidance=card.guidance if request.guidance is None else request.guidance,
-        guidance_2=card.guidance_2 if request.guidance is None else None,
+        guidance_2=card.guidance_2 if request.guidance is None and request.guidance_2 is None else request.guidance_2,
         solver=card.solver,
         flow_shift=request.flow_shift,
         source=source,

@@ -71,6 +71,7 @@ def request_as_dict(request: GenerationRequest, plan: Plan) -> dict[str, Any]:
         "seed": plan.seed,
         "steps": plan.steps,
         "guidance": plan.guidance,
+        "guidance_2": plan.guidance_2,
         "flow_shift": plan.flow_shift,
         "loras": [
             {"lora": str(lora.path), "weight": lora.weight, "expert": lora.expert, "sha256": lora.sha256}

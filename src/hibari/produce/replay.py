@@ -11,7 +11,19 @@ from hibari.provenance.ledger import Entry, Making
 from hibari.request import GenerationRequest
 
 _KEPT = (
-    *("prompt", "negative", "strength", "size", "seconds", "fps", "seed", "steps", "guidance", "flow_shift"),
+    *(
+        "prompt",
+        "negative",
+        "strength",
+        "size",
+        "seconds",
+        "fps",
+        "seed",
+        "steps",
+        "guidance",
+        "guidance_2",
+        "flow_shift",
+    ),
     *("image", "end_image", "video", "extend", "references", "consent", "loras", "shortcuts"),
 )
 

@@ -47,6 +47,7 @@ class Sampled:
     seed: int | None = None
     steps: int | None = None
     guidance: float | None = None
+    guidance_2: float | None = None
     flow_shift: float | None = None
     loras: tuple[str, ...] = ()
 

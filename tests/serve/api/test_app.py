@@ -113,6 +113,7 @@ def test_frames_go_before_seconds(shared: Api) -> None:
         (SAID | {"num_frames": 1}, "num_frames", "invalid_value"),
         (SAID | {"num_inference_steps": 0}, "num_inference_steps", "invalid_value"),
         (SAID | {"guidance_scale": 0}, "guidance_scale", "invalid_value"),
+        (SAID | {"guidance_scale_2": 3}, "guidance_scale_2", "invalid_value"),
         (SAID | {"n": 2}, "n", "invalid_value"),
         (SAID | {"strength": 0.5}, "strength", "invalid_value"),
         (SAID | {"characters": ["char_none"]}, "characters", "not_found"),

@@ -79,6 +79,7 @@ _PARAMS = {  # what our records call a field, and what the wire does
     "negative": "negative_prompt",
     "steps": "num_inference_steps",
     "guidance": "guidance_scale",
+    "guidance_2": "guidance_scale_2",
     "image": "input_reference",
     "latents": "video",
     "references": "characters",

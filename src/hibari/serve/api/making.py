@@ -241,6 +241,7 @@ def _settle(
         seed=sampling.seed if sampling.seed is not None else secrets.randbelow(production.NO_SEED_ABOVE),
         steps=sampling.steps,
         guidance=sampling.guidance,
+        guidance_2=sampling.guidance_2,
         flow_shift=sampling.flow_shift,
         loras=sampling.loras,
         strength=wish.strength,
@@ -252,7 +253,7 @@ def _settle(
         references=tuple(Path(each.file) for each in wish.characters),
     )
     model, plan = production.check(request, service.settings, _shape(source) if source else None)
-    if sampling.negative and plan.guidance == 1:
+    if sampling.negative and plan.guidances == (1, 1):
         raise invalid("negative_prompt", "It has no effect where guidance_scale is 1.", "not_supported")
     files = {kind: blob for kind, (blob, _) in attached.blobs(id).items()} if attached else {}
     asked = Asked(
@@ -268,6 +269,7 @@ def _settle(
         seed=request.seed,
         steps=plan.steps,
         guidance=plan.guidance,
+        guidance_2=plan.guidance_2,
         flow_shift=plan.flow_shift,
         loras=tuple(map(str, request.loras)),
         strength=wish.strength,

@@ -54,6 +54,7 @@ SAMPLING: Schema = {
     "seed": _whole(0, MAX_SEED),
     "num_inference_steps": _whole(1, 1000),
     "guidance_scale": _number(1, 50),
+    "guidance_scale_2": _number(1, 50),
     "flow_shift": _number(0.1, 100),
     "lora": {"anyOf": [_LORA, {"type": "array", "items": _LORA, "maxItems": MAX_LORAS}]},
     **{name: {"type": "boolean", "enum": [False]} for name in NOT_ON},

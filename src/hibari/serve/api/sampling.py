@@ -11,14 +11,12 @@ from hibari.request import LoraUse
 from hibari.serve.api.errors import invalid
 from hibari.serve.api.wire import Fields
 
-_EXPERTS = "guidance_scale holds at every noise level here, and where a second transformer takes over is the model's."
 _CACHE = "Every step is computed in full here."
 _BETWEEN = "No frames are made up between others here; fps says how many a second are shown."
 _LARGER = "The size says how large it is to be."
 _SILENT = "Videos are silent here."
 NOT_HERE = {
-    "guidance_scale_2": _EXPERTS,
-    "boundary_ratio": _EXPERTS,
+    "boundary_ratio": "Where a second transformer takes over is fixed in each model that has one.",
     "true_cfg_scale": "The models here have one kind of guidance: guidance_scale.",
     "max_sequence_length": "How much of a prompt is read is fixed in each model here.",
     "cache_dit_params": _CACHE,
@@ -51,6 +49,7 @@ class Sampling:
     seed: int | None
     steps: int | None
     guidance: float | None
+    guidance_2: float | None
     flow_shift: float | None
     loras: tuple[LoraUse, ...] = ()
 
@@ -68,6 +67,7 @@ def read_sampling(fields: Fields) -> Sampling:
         seed=fields.whole("seed"),
         steps=fields.whole("num_inference_steps"),
         guidance=fields.number("guidance_scale"),
+        guidance_2=fields.number("guidance_scale_2"),
         flow_shift=fields.number("flow_shift"),
         loras=_read_loras(fields.raw("lora")),
     )

@@ -299,6 +299,7 @@ def request_of_job(asked: Asked, folder: Path, inputs: dict[str, str]) -> Genera
         seed=asked.seed,
         steps=asked.steps,
         guidance=asked.guidance,
+        guidance_2=asked.guidance_2,
         flow_shift=asked.flow_shift,
         loras=asked.loras,  # type: ignore[arg-type]  # text is read there
         image=here(asked.input),
