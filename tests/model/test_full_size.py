@@ -1,7 +1,7 @@
 """Transformers of published size against diffusers' own: all keys and shapes, and forward passes of whole models.
 
-About 8 seconds. The slow ones need 16 GB of memory free and 12 GB of disk under the temporary folder, and take about
-2 minutes for 1.3B (float32) and 4 for 5B (bfloat16); one model is in memory at a time.
+About 10 seconds. The slow ones need 18 GB of memory, mapped files among them, and 12 GB of disk under the temporary
+folder, and take about a minute for 1.3B (float32) and two for 5B (bfloat16); one model is in memory at a time.
 """
 
 import gc

@@ -11,20 +11,8 @@ from hibari.provenance.ledger import Entry, Making
 from hibari.request import GenerationRequest
 
 _KEPT = (
-    *(
-        "prompt",
-        "negative",
-        "strength",
-        "size",
-        "seconds",
-        "fps",
-        "seed",
-        "steps",
-        "guidance",
-        "guidance_2",
-        "flow_shift",
-    ),
-    *("image", "end_image", "video", "extend", "references", "consent", "loras", "shortcuts"),
+    *("prompt", "negative", "strength", "size", "seconds", "fps", "seed", "steps", "guidance", "guidance_2"),
+    *("flow_shift", "image", "end_image", "video", "extend", "references", "consent", "loras", "shortcuts"),
 )
 
 COMPONENTS = "components"  # in the request that is kept of a sheet: the generations that it shows
