@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from hibari.catalog import Model
+from hibari.errors import InvalidRequest
 from hibari.generate.conditions import Condition
 from hibari.generate.fit import Fit
 from hibari.generate.plan import Plan
@@ -75,12 +76,22 @@ class Backend(Protocol):
         """The frames of a latent, one by one, uint8 (height, width, 3); a `fit` says how, else that of the model."""
 
 
-def load_backend(model: Model, device: torch.device, dtype: torch.dtype, fit: Fit = Fit()) -> Backend:  # noqa: B008
-    """What runs this model, loaded in the way of a `fit`; raises BadWeights or MissingDependency."""
+def load_backend(
+    model: Model,
+    device: torch.device,
+    dtype: torch.dtype,
+    fit: Fit = Fit(),  # noqa: B008
+    *,
+    compiled: bool = False,
+) -> Backend:
+    """What runs this model, loaded in the way of a `fit`; raises BadWeights, MissingDependency or InvalidRequest."""
+    if compiled and (model.form.backend != "native" or fit.place != "device"):
+        what = "layers that come and go" if model.form.backend == "native" else f"a {model.form.pipeline}"
+        raise InvalidRequest(f"{what}: not compiled.", option="compile", hint="Set HIBARI_COMPILE=off.")
     if model.form.backend == "native":
         from hibari.generate.generator import Generator
 
-        return Generator.load(model, device, dtype, fit)
+        return Generator.load(model, device, dtype, fit, compiled=compiled)
     from hibari.generate.diffusers_backend import DiffusersBackend
 
     return DiffusersBackend.load(model, device, dtype)

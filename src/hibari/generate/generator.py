@@ -26,6 +26,7 @@ from hibari.generate.plan import Plan
 from hibari.generate.rolling import Way, roll, starts
 from hibari.generate.velocity import Field, Told, guided
 from hibari.machine import give_back_memory
+from hibari.model.compiled import compile_blocks
 from hibari.model.dit import WanDiT
 from hibari.model.encoders import ImageEncoder, TextEncoder, load_image_encoder, load_text_encoder
 from hibari.model.parallel import Ranks
@@ -48,15 +49,22 @@ class Parts:
     image: Part[ImageEncoder] | None
 
     @classmethod
-    def of(cls, model: Model, device: torch.device, dtype: torch.dtype, fit: Fit) -> Self:
+    def of(cls, model: Model, device: torch.device, dtype: torch.dtype, fit: Fit, *, compiled: bool) -> Self:
         """The parts of a model's folder; calling them raises BadWeights or MissingDependency."""
+
+        def load_expert(name: str) -> WanDiT:
+            dit = load_dit(places[name], device, dtype, storage)
+            if compiled:
+                compile_blocks(dit, device)
+            return dit
+
         storage = Storage(kind=fit.storage, place=fit.place)
         places, sees_pictures = model.places, model.form.image_states != "none"
         return cls(
             text=Part(
                 partial(load_text_encoder, places["text_encoder"], places["tokenizer"], device, dtype, fit.storage)
             ),
-            experts=tuple(Part(partial(load_dit, places[name], device, dtype, storage)) for name in model.form.experts),
+            experts=tuple(Part(partial(load_expert, name)) for name in model.form.experts),
             vae=Part(partial(load_vae, places["vae"], device, dtype)),
             image=Part(
                 partial(load_image_encoder, places["image_encoder"], places.get("image_processor"), device, dtype)
@@ -83,9 +91,17 @@ class Generator:
     pair: Ranks | None = None
 
     @classmethod
-    def load(cls, model: Model, device: torch.device, dtype: torch.dtype, fit: Fit = Fit()) -> Self:  # noqa: B008
+    def load(
+        cls,
+        model: Model,
+        device: torch.device,
+        dtype: torch.dtype,
+        fit: Fit = Fit(),  # noqa: B008
+        *,
+        compiled: bool = False,
+    ) -> Self:
         """Read a model's folder, all that is to stay of it; raises BadWeights or MissingDependency."""
-        made = cls(model, Parts.of(model, device, dtype, fit), device, dtype, fit)
+        made = cls(model, Parts.of(model, device, dtype, fit, compiled=compiled), device, dtype, fit)
         for part in (made.parts.text, made.parts.image, *made.parts.experts, made.parts.vae) if made.keeps else ():
             if part is not None:
                 part()

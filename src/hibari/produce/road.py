@@ -403,11 +403,19 @@ def _load(model: catalog.Model, settings: Settings, fit: Fit, team: "Team | None
     if settings.threads:
         torch.set_num_threads(settings.threads)
     device = pick_device(settings.device)
+    compiled = settings.engine.compile == "on"
     if team is not None:
         from hibari.generate.parallel import Lead
 
+        if compiled:
+            raise InvalidRequest(
+                "several devices run uncompiled.",
+                option="compile",
+                hint="Set HIBARI_COMPILE=off, or leave out torchrun.",
+            )
+
         return Lead.load(team, model, pick_dtype(settings.dtype, team.device))
-    return load_backend(model, device, pick_dtype(settings.dtype, device), fit)
+    return load_backend(model, device, pick_dtype(settings.dtype, device), fit, compiled=compiled)
 
 
 def _join(settings: Settings, place: Launch) -> "Team":
