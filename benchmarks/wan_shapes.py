@@ -113,11 +113,11 @@ def build(form: str, layers: int, folder: Path) -> None:
     torch.manual_seed(SEED)
     sizes = TRANSFORMER | FORMS[form]["transformer"]
     sizes |= {"out_channels": sizes["in_channels"], "num_layers": layers or sizes["num_layers"]}
-    transformer = WanTransformer3DModel(**sizes)
+    transformer: Any = WanTransformer3DModel(**sizes)
     transformer.condition_embedder.time_proj.weight.data.mul_(4)
     transformer.to(torch.bfloat16).save_pretrained(folder / "transformer")
     del transformer
-    vae = AutoencoderKLWan(**FORMS[form]["vae"])
+    vae: Any = AutoencoderKLWan(**FORMS[form]["vae"])
     with torch.no_grad():
         made = vae.decode(torch.randn(1, vae.config.z_dim, 1, 8, 8)).sample
         vae.decoder.conv_out.weight.mul_(0.4 / made.std())
@@ -143,7 +143,7 @@ def ours(case: Case, parts: tuple[str, ...]) -> dict[str, Part]:
     if dit is not None and case.compiled:
         from hibari.model.compiled import compile_blocks
 
-        compile_blocks(dit)
+        compile_blocks(dit, case.device)
 
     def pair(keys: Any, x_CTHW: Tensor, level: float) -> Tensor:
         assert dit is not None
@@ -205,7 +205,7 @@ def theirs(case: Case, parts: tuple[str, ...]) -> dict[str, Part]:
     scheduler = UniPCMultistepScheduler(
         prediction_type="flow_prediction", use_flow_sigmas=True, num_train_timesteps=1000, flow_shift=SHIFT
     )
-    pipeline = WanPipeline(
+    pipeline: Any = WanPipeline(
         tokenizer=None, text_encoder=None, vae=vae, scheduler=scheduler, transformer=dit,
         expand_timesteps=vae.config.patch_size is not None,
     )  # fmt: skip
@@ -303,21 +303,22 @@ def compare(case: Case, given: argparse.Namespace) -> None:
     if given.runs:
         sides = {side: load(case, given.parts) for side, load in SIDES.items()}
         for part in given.parts:
-            found = {side: timed(calls[part], case.device)[1] for side, calls in sides.items()}  # the first warms up
+            made = {side: timed(calls[part], case.device)[1] for side, calls in sides.items()}  # the first warms up
             spent[part] = {side: [] for side in sides}
             for _ in range(given.runs):
                 for side, calls in sides.items():
                     spent[part][side].append(timed(calls[part], case.device)[0])
-            alike = agreement(found["hibari"], found["diffusers"])
+            alike = agreement(made["hibari"], made["diffusers"])
             for clock, what in enumerate(("s", "processor s")):
                 us, them = (min(each[clock] for each in spent[part][side]) for side in SIDES)
                 rows.append([f"{part}, {what}", us, them, us / them, alike])
                 print(*rows[-1], file=sys.stderr, flush=True)
         del sides
     for part in given.memory:
-        us, them = (memory_of(side, part) for side in SIDES)
-        rows.append([f"{part}, peak MB", us["peak"], them["peak"], us["peak"] / them["peak"], None])
-        above = [found["peak"] - found["before"] for found in (us, them)]
+        found = [memory_of(side, part) for side in SIDES]
+        peaks = [each["peak"] for each in found]
+        rows.append([f"{part}, peak MB", *peaks, peaks[0] / peaks[1], None])
+        above = [each["peak"] - each["before"] for each in found]
         rows.append([f"{part}, peak above what was held before, MB", *above, above[0] / above[1], None])
     facts = {
         "form": given.form, "layers": given.layers, "frames": case.frames, "steps": case.steps,

@@ -1,6 +1,7 @@
 """A transformer and a VAE over several processes give what one gives. About 25 seconds, most of them process starts."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +15,13 @@ from hibari.model.parallel import Ranks, split_sequence
 from hibari.model.parallel_vae import split_rows
 from hibari.model.vae import StreamState, VAEConfig, WanVAE
 
-WIDTHS = {"num_attention_heads": 2, "attention_head_dim": 28, "freq_dim": 32, "ffn_dim": 80, "num_layers": 2}
+WIDTHS: dict[str, Any] = {
+    "num_attention_heads": 2,
+    "attention_head_dim": 28,
+    "freq_dim": 32,
+    "ffn_dim": 80,
+    "num_layers": 2,
+}
 
 
 def distance(got: Tensor, want: Tensor) -> float:

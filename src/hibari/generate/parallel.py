@@ -233,8 +233,11 @@ def _obey(team: Team, generator: Generator, told: tuple[Any, ...]) -> None:
             return
     elif name == "encode_clip":
         generator.encode_clip(iter(given[0]))
+    elif name == "encode_picture":
+        generator.encode_picture(*given)
     else:
-        {"encode_picture": generator.encode_picture, "know_pictures": generator.know_pictures}[name](*given)
+        assert name == "know_pictures", name
+        generator.know_pictures(*given)
 
 
 def _await(team: Team, generator: Generator, _: int) -> None:

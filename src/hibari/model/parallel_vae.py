@@ -31,9 +31,9 @@ def split_rows(vae: WanVAE, ranks: Ranks) -> None:
         elif isinstance(module, Downsample):
             module.resample[0] = _PadBelow(ranks)
         elif isinstance(module, nn.Conv2d | nn.Conv3d) and module.padding[ROWS] == 1:
-            padding = list(module.padding)
-            padding[ROWS] = 0
-            module.padding = tuple(padding)  # type: ignore[assignment]
+            sides = [int(side) for side in module.padding]
+            sides[ROWS] = 0
+            module.padding = tuple(sides)
             module.register_forward_pre_hook(partial(_with_neighbours, ranks))
 
 
