@@ -127,7 +127,23 @@ CONSENT = ("adults", "minors", "nobody")
 
 
 @dataclass(frozen=True, kw_only=True)
-class GenerationRequest:
+class Sampled:
+    """How a request is to be sampled. `None` leaves a setting to the model.
+
+    `guidance_2` is that of a second transformer, for little noise, where a model has one; `guidance` otherwise.
+    `flow_shift` is the shift of the noise levels that the steps walk. `shortcuts` save time and change the frames.
+    """
+
+    seed: int | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    guidance_2: float | None = None
+    flow_shift: float | None = None
+    shortcuts: Shortcuts = Shortcuts()
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationRequest(Sampled):
     """A video or a picture to be made. `None` leaves a setting to the model.
 
     `seconds=0` asks for a single picture. `size` takes "WxH" as well as a Size. `image` is the start frame and
@@ -135,10 +151,8 @@ class GenerationRequest:
     is new. `strength` says how freely an image or a clip is redrawn: 0 keeps it, 1 forgets it. `references` show what
     is to appear. `consent` attests about the people in all of these: "adults" who agreed, "minors" whose guardian
     agrees, or "nobody" who is real. `latents` is a file of ours that was kept of `video`
-    (`Hibari.generate(keep_latents=)`): it saves encoding the clip. `guidance_2` is that of a second transformer, for
-    little noise, where a model has one; `guidance` otherwise. `flow_shift` is the shift of the noise levels that the
-    steps walk; the model's own grows with the size. `loras` change the model for this request: LoraUse, or text such
-    as "sketch:0.8".
+    (`Hibari.generate(keep_latents=)`): it saves encoding the clip. `loras` change the model for this request: LoraUse,
+    or text such as "sketch:0.8".
     Raises InvalidRequest, whose `option` is the field at fault.
     """
 
@@ -148,11 +162,6 @@ class GenerationRequest:
     size: Size | None = None
     seconds: float | None = None
     fps: int | None = None
-    seed: int | None = None
-    steps: int | None = None
-    guidance: float | None = None
-    guidance_2: float | None = None
-    flow_shift: float | None = None
     image: Path | None = None
     end_image: Path | None = None
     strength: float | None = None
@@ -162,7 +171,6 @@ class GenerationRequest:
     references: tuple[Path, ...] = ()
     latents: Path | None = None
     loras: tuple[LoraUse, ...] = ()
-    shortcuts: Shortcuts = Shortcuts()
 
     def __post_init__(self) -> None:
         _check_prompt("prompt", self.prompt, required=True)
