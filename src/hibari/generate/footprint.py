@@ -16,8 +16,8 @@ from hibari.model.tiles import decoder_halo, spans, tiled_levels
 TEXT_TOKENS = 64  # of a prompt; what a longer one takes on top is little beside all else
 SOLVER_COPIES = 12  # latents in float32 that a solver, guidance and the conditions hold between them
 SCORES = 1 << 19  # attention scores that are worked on at a time (model/attention.py)
-MAPPED = 32 << 20  # bytes above which the C library gives memory back at once
-SCATTERED = 1.4  # what smaller pieces take, for those that lie free between others; measured
+SCATTERED = 0.4  # what pieces of up to 32 MB take more, for those that lie free between others; measured
+SMALL, LARGE = 32e6, 96e6  # bytes of the largest pieces; the C library gives those beyond back at once, and all of them
 CONV_IN, CONV_OUT = 2, 1  # copies of what goes in and comes out that a convolution makes for itself; measured
 
 
@@ -56,8 +56,8 @@ def denoising_bytes(dit: DiTSizes, tokens: int, clips: int, size: int, chunked: 
 
 
 def _scattered(total: float, piece: float) -> float:
-    """What `total` bytes take where their pieces are of such a size."""
-    return total * (SCATTERED if piece < MAPPED else 1.0)
+    """What `total` bytes take where the largest pieces are of such a size."""
+    return total * (1 + SCATTERED * min(1.0, max(0.0, (LARGE - piece) / (LARGE - SMALL))))
 
 
 def denoising_work(dit: DiTSizes, tokens: int, clips: int) -> Work:
