@@ -414,6 +414,8 @@ def _load(model: catalog.Model, settings: Settings, fit: Fit, team: "Team | None
                 hint="Set HIBARI_COMPILE=off, or leave out torchrun.",
             )
 
+        if fit.held != Fit():
+            raise InvalidRequest(f"several devices hold a model whole, and not {fit}.", option="offload")
         return Lead.load(team, model, pick_dtype(settings.dtype, team.device))
     return load_backend(model, device, pick_dtype(settings.dtype, device), fit, compiled=compiled)
 
