@@ -108,7 +108,7 @@ def test_seconds_are_told_from_measured_rates(model: Model, plan: Plan) -> None:
 
 def test_a_calibration_is_kept_and_one_of_another_release_is_not_used(tmp_path: Path) -> None:
     assert Calibration.load(tmp_path) is None
-    RATES.save(tmp_path)
+    RATES.keep(tmp_path)
     assert Calibration.load(tmp_path) == RATES
     (tmp_path / "calibration.json").write_text('{"linear": 3}', encoding="utf-8")
     assert Calibration.load(tmp_path) is None

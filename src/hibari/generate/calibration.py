@@ -49,7 +49,7 @@ class Calibration:
         except (OSError, ValueError):
             return None
 
-    def save(self, home: Path) -> None:
+    def keep(self, home: Path) -> None:
         """Keep it; raises OutputError."""
         try:
             with beside(home / FILE, private=True) as partial:

@@ -63,7 +63,7 @@ def calibrate(settings: Settings) -> Calibration:
     model = catalog.find(settings.model, settings)
     rates = _measure(device, machine.pick_dtype(settings.dtype, device), model.files[0])
     settings.ensure_home()
-    rates.save(settings.home)
+    rates.keep(settings.home)
     return rates
 
 
