@@ -26,7 +26,7 @@ def test_a_shortcut_has_a_measured_cost(home: Path, given: Shortcuts) -> None:
     model = catalog.find("tiny", Settings(home=home))
     generator = Generator.load(model, torch.device("cpu"), torch.float32)
     request = GenerationRequest(prompt="a ball", seconds=0.5, steps=6, guidance=4, shortcuts=given)
-    result = measure(generator, [make_plan(request, model, 1)], "a ball", given)
+    result = measure(generator, request, [1])
     assert 15 < result["psnr_db"] < 100 and 0 < result["ssim"] < 1
     assert str(given) in shortcuts_table(result)
 

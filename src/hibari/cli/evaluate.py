@@ -236,13 +236,10 @@ def shortcuts(
         )
     from hibari.evaluate import shortcuts as measuring
     from hibari.evaluate.makers import load_generator
-    from hibari.generate.plan import make_plan
     from hibari.request import GenerationRequest
 
-    generator = load_generator(settings, model or "")
     request = GenerationRequest(prompt=prompt, seconds=seconds, steps=steps, shortcuts=given)
-    plans = [make_plan(request, generator.model, seed) for seed in range(1, count + 1)]
-    result = measuring.measure(generator, plans, prompt, given)
+    result = measuring.measure(load_generator(settings, model or ""), request, range(1, count + 1))
     return _finish(result, output, measuring.shortcuts_table)
 
 

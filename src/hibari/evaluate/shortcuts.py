@@ -4,7 +4,7 @@ Nothing is written: no file comes of these clips. Legend: T frames, H W rows and
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -16,15 +16,20 @@ from torch import Tensor
 from hibari.evaluate.reconstruction import psnr
 from hibari.generate.backend import Prompt
 from hibari.generate.generator import Generator
-from hibari.generate.plan import Plan
-from hibari.request import Shortcuts
+from hibari.generate.plan import Plan, make_plan
+from hibari.request import GenerationRequest, Shortcuts
 
 WINDOW = 7
 STABILISERS = (0.01**2, 0.03**2)  # of Wang et al. 2004, for values in [0, 1]
 
 
-def measure(generator: Generator, plans: Sequence[Plan], prompt: str, shortcuts: Shortcuts) -> dict[str, Any]:
-    """PSNR and SSIM of the plans' frames with these shortcuts against those without, and the seconds of both walks."""
+def measure(generator: Generator, request: GenerationRequest, seeds: Iterable[int]) -> dict[str, Any]:
+    """PSNR and SSIM of the frames that a request's shortcuts give against those without, and the seconds of both walks.
+
+    Raises InvalidRequest for shortcuts that have no effect with this model.
+    """
+    prompt, shortcuts = request.prompt, request.shortcuts
+    plans = [make_plan(request, generator.model, seed) for seed in seeds]
     clips = []
     for plan in plans:
         made, seconds = zip(
