@@ -156,7 +156,7 @@ def dit_values(folder: Path) -> dict[str, Any]:
             }
     except OSError as error:
         raise BadWeights(f"{path}: cannot be read ({error.strerror}).", option="model") from error
-    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError) as error:
         raise BadWeights(
             f"{path}: not an original Wan config ({type(error).__name__}: {error}).", option="model"
         ) from error

@@ -169,3 +169,27 @@ def test_what_lies_outside_a_world() -> None:
     assert world.advice("the red ocean", "tiny") == "", "a synonym or a mere place is no stranger"
     assert '"bicycle"' in world.advice("an octopus drifts on a bicycle", "tiny")
     assert World(objects=("octopus",)).advice("an octopus on a bicycle", "tiny") == ""
+
+
+@pytest.mark.parametrize("name", ["../vae/diffusion_pytorch_model.safetensors", "x.bin", 7, "/x.safetensors"])
+def test_an_index_names_safetensors_of_its_own_folder(home: Path, name: object) -> None:
+    write_json(home / "models/tiny/vae/diffusion_pytorch_model.safetensors.index.json", {"weight_map": {"x": name}})
+    assert "not a safetensors file of this folder" in refusal(home)
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"weight_map": 1}', '{"weight_map": {"x": null}}', "\udcff", "{}"])
+def test_an_index_that_is_none(home: Path, content: str) -> None:
+    path = home / "models/tiny/vae/diffusion_pytorch_model.safetensors.index.json"
+    path.write_text(content, encoding="utf-8", errors="surrogateescape")
+    assert "index.json" in refusal(home)
+
+
+def test_other_weights_in_the_same_place_are_another_model(home: Path) -> None:
+    before = find(home)
+    assert find(home) == before
+    path = home / "models/tiny/vae/diffusion_pytorch_model.safetensors"
+    path.unlink()
+    save_file({"x": np.ones((8, 8), np.float32)}, path)
+    assert find(home) != before
+    with pytest.raises(BadWeights, match="changed while it was in use"):
+        before.weights_sha256  # noqa: B018  # else a record would name weights that made nothing

@@ -83,7 +83,7 @@ class Card:
             if not values["sizes"]:
                 raise ValueError("sizes: it is empty")
             return cls(**values)
-        except (OSError, ValueError, TypeError, AttributeError, InvalidRequest) as error:
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError, InvalidRequest) as error:
             raise BadWeights(f"{path}: not a model card ({error}).", option="model") from error
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from hibari.catalog.digests import FILE, Digests
 from hibari.catalog.folder import Model, open_folder
 from hibari.catalog.licence import check_licence
 from hibari.config import Settings
@@ -23,7 +24,10 @@ def names(settings: Settings) -> list[str]:
 
 def _is_model(path: Path) -> bool:
     """Whether that folder is a model's, whole or not; a hidden one is a pull's that is under way."""
-    return not path.name.startswith(".") and ((path / "model_index.json").is_file() or is_original(path))
+    try:
+        return not path.name.startswith(".") and ((path / "model_index.json").is_file() or is_original(path))
+    except PermissionError:
+        return True  # why it cannot be opened is said of it alone, and hides no other
 
 
 def check_names(wanted: Iterable[str], settings: Settings) -> None:
@@ -59,10 +63,11 @@ def check_model_licence(model: Model, settings: Settings) -> None:
 
 def look(name: str, settings: Settings) -> Model:
     """The model of that name as `find` gives it, whatever its licence: for looking at, and not for using."""
+    digests = Digests(settings.home / FILE)
     if _is_path(name):
         if not Path(name).expanduser().is_dir():
             raise UnknownModel(f"{name}: no such folder.", option="model", hint=_here(settings))
-        return open_folder(Path(name).expanduser())
+        return open_folder(Path(name).expanduser(), digests=digests)
     installed = [entry for entry in entry_points(group=GROUP) if entry.name == name]
     if installed:
         try:
@@ -71,9 +76,9 @@ def look(name: str, settings: Settings) -> Model:
             raise BadWeights(
                 f"{name} is installed but broken ({error}).", option="model", hint="Install it again."
             ) from error
-        return open_folder(folder, name)
+        return open_folder(folder, name, digests)
     if name in names(settings):
-        return open_folder(settings.models_folder / name, name)
+        return open_folder(settings.models_folder / name, name, digests)
     raise UnknownModel(f"{name!r} is not here.", option="model", hint=_here(settings))
 
 

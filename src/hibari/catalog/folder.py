@@ -10,17 +10,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from hibari.catalog import card as cards
 from hibari.catalog import world as worlds
+from hibari.catalog.digests import Digests
 from hibari.catalog.form import NATIVE, Form, expert_folders, form_of, learned_verbs
 from hibari.catalog.licence import NOT_STATED, stated_licence
 from hibari.catalog.published import Published, recognise
-from hibari.catalog.pulled import FILE as PULLED
 from hibari.catalog.pulled import Pulled
 from hibari.errors import BadWeights
-from hibari.media.files import file_sha256
 from hibari.shapes import Strides
 from hibari.wan_layout import IMAGE_ENCODER, TEXT_ENCODER, is_original
 from hibari.wan_layout import configs as original_configs
@@ -44,6 +43,8 @@ CONFIGS = {
 TELLING = ("text_encoder", "image_encoder", TEXT_ENCODER, IMAGE_ENCODER)  # parts that tell a transformer what to draw
 METADATA = "__metadata__"  # in a safetensors header, beside its tensors
 MAX_HEADER = 100_000_000  # the bound of the safetensors format
+SHIFTS = ("flow_shift", "shift")  # what schedulers call their timestep shift
+MAX_NUMBER = 1e6  # that any config has; also keeps out infinity, and what is no number
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Model:
 
     `places` are where its parts lie (folders, or files of an original checkpoint) and `configs` what they are in
     published words; of a model that diffusers runs, both are empty. `published` is the known model that it is, or is a
-    variant of; `pulled` the record of its pull.
+    variant of; `pulled` the record of its pull. `state` tells its weights from others that came into their place.
     """
 
     card: cards.Card
@@ -66,6 +67,8 @@ class Model:
     configs: Configs = field(default_factory=dict)
     published: Published | None = None
     pulled: Pulled | None = None
+    state: tuple[tuple[int, int, int], ...] = ()
+    digests: Digests = field(default=Digests(None), compare=False)
 
     @property
     def name(self) -> str:
@@ -97,24 +100,26 @@ class Model:
         return self._digest(self.files)
 
     def _digest(self, files: Iterable[Path]) -> str:
+        """A digest of digests; raises BadWeights where the files are not those any more that were opened."""
+        if state_of(self.files) != self.state:
+            raise BadWeights(f"{self.folder}: it changed while it was in use.", option="model")
         digest = hashlib.sha256()
         for path in files:
-            digest.update(bytes.fromhex(self._recorded(path) or file_sha256(path)))
+            digest.update(bytes.fromhex(self.digests.sha256(path)))
         return digest.hexdigest()
 
-    def _recorded(self, path: Path) -> str:
-        """The sha256 of a file that the pull has recorded; "" where there is none, or the file is younger."""
-        if self.pulled is None or path.stat().st_mtime > (self.folder / PULLED).stat().st_mtime:
-            return ""
-        kind, _, checksum = self.pulled.files.get(str(path.relative_to(self.folder)), "").partition(":")
-        return checksum if kind == "sha256" else ""
 
-
-def open_folder(folder: Path, name: str = "") -> Model:
-    """A model's folder, read and checked without its tensors; raises BadWeights."""
-    name = name or folder.name
+def open_folder(folder: Path, name: str = "", digests: Digests | None = None) -> Model:
+    """A model's folder, read and checked without its tensors; raises BadWeights. `digests` remembers its files'."""
     if not folder.is_dir():
         raise BadWeights(f"{folder}: no such folder.", option="model")
+    try:
+        return _open(folder, name or folder.name, digests or Digests(None))
+    except OSError as error:  # nobody may read it, or it goes while it is read
+        raise BadWeights(f"{error.filename or folder}: cannot be read ({error.strerror}).", option="model") from error
+
+
+def _open(folder: Path, name: str, digests: Digests) -> Model:
     if is_original(folder):
         index, places = original_index(folder, name), original_places(folder)
         configs: Configs = original_configs(places)
@@ -123,7 +128,7 @@ def open_folder(folder: Path, name: str = "") -> Model:
         if (pipeline := str(index.get("_class_name"))) not in NATIVE:
             from hibari.catalog.foreign import open_foreign  # it builds on this room
 
-            return open_foreign(folder, pipeline, index, name)
+            return open_foreign(folder, pipeline, index, name, digests)
         places, configs = _parts(folder, index)
     else:
         raise BadWeights(
@@ -148,6 +153,8 @@ def open_folder(folder: Path, name: str = "") -> Model:
         configs=configs,
         published=known,
         pulled=pulled,
+        state=state_of(files),
+        digests=digests,
     )
 
 
@@ -192,7 +199,7 @@ def read_header(path: Path) -> dict[str, Any]:
             ends = [entry["data_offsets"][1] for entry in tensors]
             if not all(type(side) is int for entry in tensors for side in entry["shape"]):
                 raise ValueError("a shape is not of whole numbers")
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
             raise BadWeights(f"{path}: its header is damaged.", **_AGAIN) from error
     whole = 8 + length + max(ends, default=0)
     if size != whole:
@@ -204,6 +211,11 @@ def read_header(path: Path) -> dict[str, Any]:
 _AGAIN = {"option": "model", "hint": "Install or copy the weights again."}
 
 
+def state_of(files: Iterable[Path]) -> tuple[tuple[int, int, int], ...]:
+    """The size, number and time of change of each file; raises OSError."""
+    return tuple((stat.st_size, stat.st_ino, stat.st_mtime_ns) for stat in (path.stat() for path in files))
+
+
 def weight_files(part: Path) -> Iterator[Path]:
     """The files of one part: itself, those that its index names, or all safetensors there; raises BadWeights."""
     if part.is_file():
@@ -211,8 +223,8 @@ def weight_files(part: Path) -> Iterator[Path]:
         return
     indexes = sorted(part.glob("*.safetensors.index.json"))
     if indexes:
-        shards = read_json(indexes[0]).get("weight_map", {})
-        paths = [part / shard for shard in sorted(set(shards.values()))]
+        shards = [_shards(index) for index in indexes]  # each, whichever of them is read when it is loaded
+        paths = [part / shard for shard in sorted(shards[0])]
     else:
         paths = sorted(part.glob("*.safetensors"))
     if not paths:
@@ -223,13 +235,26 @@ def weight_files(part: Path) -> Iterator[Path]:
         yield path
 
 
+def _shards(index: Path) -> set[str]:
+    """The files that an index names, all of its own folder; raises BadWeights."""
+    weight_map = read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict):
+        raise BadWeights(f"{index}: no weight_map.", **_AGAIN)
+    for key, name in weight_map.items():
+        if not isinstance(name, str) or Path(name).name != name or not name.endswith(".safetensors") or "\0" in name:
+            raise BadWeights(
+                f"{index}: {key} is in {name!r}, which is not a safetensors file of this folder.", **_AGAIN
+            )
+    return set(weight_map.values())
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file; raises BadWeights."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadWeights(f"{path}: cannot be read ({error.strerror}).", **_AGAIN) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadWeights(f"{path}: not JSON ({error}).", **_AGAIN) from error
     if not isinstance(found, dict):
         raise BadWeights(f"{path}: not a JSON object.", **_AGAIN)
@@ -243,7 +268,8 @@ def _parts(folder: Path, index: dict[str, Any]) -> tuple[dict[str, Path], Config
     sees_pictures = transformers["transformer"].get("image_dim") is not None
     parts += ["image_encoder"] if sees_pictures else []
     for part in parts:
-        found = index[part][1] if isinstance(index.get(part), list) else None
+        named = index.get(part)
+        found = named[1] if isinstance(named, list) and len(named) == 2 else None
         if found not in PARTS[part]:
             wanted = " or ".join(PARTS[part])
             raise BadWeights(f"{folder}: its {part} is {found}, and Hibari runs {wanted}.", option="model")
@@ -274,12 +300,18 @@ def _strides(folder: Path, index: dict[str, Any], configs: Configs) -> tuple[Str
 
 
 def _flow_shift(scheduler: Mapping[str, Any], known: Published | None, *, original: bool) -> float:
-    """The timestep shift: the one frozen into the scheduler's config (UniPC calls it `flow_shift`, FlowMatchEuler
-    `shift`); of a published model whose scheduler states none, its authors' default.
+    """The timestep shift: the one frozen into the scheduler's config; of a published model whose scheduler states
+    none, its authors' default.
     """
-    stated = next(
-        (scheduler[key] for key in ("flow_shift", "shift") if isinstance(scheduler.get(key), int | float)), 1.0
-    )
-    if known is not None and (original or stated == 1.0):
-        return known.flow_shift
-    return float(stated)
+    shift = stated_shift(scheduler)
+    return known.flow_shift if known is not None and (original or shift == 1.0) else shift
+
+
+def stated_shift(scheduler: Mapping[str, Any]) -> float:
+    """The shift that a scheduler's config states; 1, which shifts nothing, where it states none."""
+    return next((float(scheduler[key]) for key in SHIFTS if is_number(scheduler.get(key))), 1.0)
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value of a config is a number that can be worked with."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MAX_NUMBER

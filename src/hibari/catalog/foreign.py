@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from hibari.catalog import card as cards
+from hibari.catalog.digests import Digests
 from hibari.catalog.families import Family, family_of
-from hibari.catalog.folder import Model, read_header, read_json, weight_files
+from hibari.catalog.folder import SHIFTS, Model, is_number, read_header, read_json, state_of, stated_shift, weight_files
 from hibari.catalog.form import Form
 from hibari.catalog.licence import stated_licence
 from hibari.catalog.pipelines import Call, call_of, pipelines_folder
@@ -21,14 +22,13 @@ from hibari.request import MAX_SIDE, MIN_SIDE, Size
 LIBRARIES = ("diffusers", "transformers")
 FRAMES = ("num_frames", "video_length", "frames")  # what the number of frames is called
 GIVEN = frozenset({"prompt", "image", "height", "width", *FRAMES})  # what a request can say of what a call needs
-SHIFTS = ("flow_shift", "shift")
 BARE = ("Tokenizer", "TokenizerFast", "Processor", "Extractor", "Scheduler")  # classes that have no weights
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 DEFAULT_SECONDS = 5.0
 FALLBACK = (832, 480)  # pixels, where neither the family nor the pipeline says
 
 
-def open_foreign(folder: Path, pipeline: str, index: dict[str, Any], name: str) -> Model:
+def open_foreign(folder: Path, pipeline: str, index: dict[str, Any], name: str, digests: Digests) -> Model:
     """A folder that diffusers runs, checked without its tensors; raises BadWeights or MissingDependency."""
     if not isinstance(index.get("_class_name"), str):
         raise BadWeights(f"{folder}: its model_index.json names no pipeline of diffusers.", option="model")
@@ -48,9 +48,11 @@ def open_foreign(folder: Path, pipeline: str, index: dict[str, Any], name: str) 
         folder=folder,
         form=form,
         strides=family.strides,
-        flow_shift=next((float(scheduler[key]) for key in SHIFTS if key in scheduler), 1.0),
+        flow_shift=stated_shift(scheduler),
         world=None,
         files=files,
+        state=state_of(files),
+        digests=digests,
     )
 
 
@@ -140,14 +142,14 @@ def shift_name(scheduler: dict[str, Any]) -> str:
     """What a scheduler's config calls its shift, where one stands and is not worked out anew for each size; else ""."""
     if scheduler.get("use_dynamic_shifting") or scheduler.get("use_flow_sigmas") is False:
         return ""
-    return next((key for key in SHIFTS if isinstance(scheduler.get(key), int | float)), "")
+    return next((key for key in SHIFTS if is_number(scheduler.get(key))), "")
 
 
 def _guidance(folder: Path, call: Call) -> float:
     """The guidance that a generation gets: of the guider in the folder, or else the call's default."""
     guider = folder / "guider" / "guider_config.json"
     found = read_json(guider).get("guidance_scale") if guider.is_file() else call.defaults.get("guidance_scale")
-    return float(found) if isinstance(found, int | float) else 1.0
+    return float(found) if is_number(found) else 1.0
 
 
 def _card(

@@ -32,8 +32,13 @@ class Pulled:
         if not path.is_file():
             return None
         try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
+            found = cls(**json.loads(path.read_text(encoding="utf-8")))
+            texts = [found.name, found.layout, found.source, found.revision, found.licence, found.at]
+            texts += [text for pair in found.files.items() for text in pair]
+            if type(found.accepted) is not bool or not all(isinstance(text, str) for text in texts):
+                raise ValueError("a value is of another kind")
+            return found
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise BadWeights(f"{path}: not the record of a pull ({error}).", option="model") from error
 
     def save(self, folder: Path) -> None:

@@ -213,13 +213,15 @@ class Hibari:
         """The model, loaded as the fit says; the one not used for longest is let go first where there are enough."""
         key = (model.folder, fit.held)
         generator = self._loaded.pop(key, None)
-        if generator is None:
+        if generator is None or generator.model != model:  # nobody's record may name weights that lie there since
+            generator = None
             same = [other for other in self._loaded if other[0] == model.folder]  # held in another way
             while same or len(self._loaded) >= self.settings.service.models_held:
                 del self._loaded[same.pop() if same else next(iter(self._loaded))]
                 give_memory_back()
             generator = _load(model, self.settings, fit, self._meet())
         self._loaded[key] = generator
+        model.weights_sha256  # noqa: B018  # told now, while it is certain that these were loaded
         return generator
 
 
