@@ -16,8 +16,8 @@ from hibari.generate.generator import Generator
 from hibari.generate.plan import Plan, make_plan
 from hibari.model.stored import StoredLinear
 from hibari.request import GenerationRequest
-from tests.tiny_dit import psnr
-from tests.tiny_wan import build_tiny_wan
+from tiny_dit import psnr
+from tiny_wan import build_tiny_wan
 
 CPU = torch.device("cpu")
 RED = Prompt("a red ball rolls to the left", "blurred")

@@ -10,7 +10,7 @@ from hibari.model.quantised import Kind, pack
 from hibari.model.stored import Storage, StoredLinear, store
 from hibari.model.weights import load_dit, save_dit
 from hibari.shapes import Grid, PackLayout
-from tests.tiny_dit import our_dit, psnr
+from tiny_dit import our_dit, psnr
 
 CPU = torch.device("cpu")
 

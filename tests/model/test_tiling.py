@@ -2,11 +2,11 @@
 
 import pytest
 import torch
+from tests.model.test_vae import FORMS, distance
 
 from hibari.model.tiles import decoder_halo, encoder_halo, spans
 from hibari.model.tiling import TiledState, decode_tiles, encode_tiles
 from hibari.model.vae import StreamState, VAEConfig, WanVAE
-from tests.model.test_vae import FORMS, distance
 
 TILE = 64  # pixels; the frames below are three tiles wide and two high
 

@@ -1,5 +1,7 @@
-"""What was made is not lost where something fails after it, and decoding goes on where memory runs out. About 12 s."""
+"""What was made is not lost where something fails after it, and decoding goes on where memory runs out. About 15 s."""
 
+import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,14 +12,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from hibari.errors import Cancelled, InvalidRequest, OutputError
+from hibari.cli import run
+from hibari.config import Settings
+from hibari.errors import Cancelled, InvalidRequest, OutputError, Refused
 from hibari.generate.fit import Fit
 from hibari.produce import Hibari, Progress
+from hibari.produce.door import Door
 from hibari.produce.frames import decoded
 from hibari.produce.unfinished import FOLDER
 from hibari.provenance.ids import GenerationId
 from hibari.request import GenerationRequest
-from tests.houses import own_home
+from hibari.serve.backup import back_up
+from houses import own_home
 
 ASKED = GenerationRequest(prompt="an octopus drifts to the left", seed=4)
 
@@ -69,6 +75,46 @@ def test_what_was_stopped_is_not_kept(house: Path, tmp_path: Path, error: BaseEx
     with pytest.raises(type(error)):
         maker(house).generate(ASKED, output=tmp_path / "a.mp4", on_progress=failing(error))
     assert not kept(house)
+
+
+def test_it_goes_with_its_persons_data_and_no_backup_has_it(
+    house: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An erased prompt stands nowhere: not in what she failed to finish, nor in what another failed to make again."""
+    first = maker(house).generate(ASKED, output=tmp_path / "a.mp4", user="ann")
+    fail = failing(RuntimeError("no more memory"))
+    for user in ("ann", "bob"):
+        with pytest.raises(OutputError, match="could not be finished"):
+            maker(house).generate(ASKED, output=tmp_path / "b.mp4", on_progress=fail, user=user)
+    with pytest.raises(OutputError, match="could not be finished"):
+        maker(house).replay(first.id, output=tmp_path / "b.mp4", on_progress=fail, user="bob")
+    assert len(kept(house)) == 3
+
+    back_up(Settings(home=house), tmp_path / "backup")
+    assert not (tmp_path / "backup" / FOLDER).exists()
+    assert run(["ledger", "export", "ann", "--home", str(house)]) == 0
+    (exported,) = json.loads(capsys.readouterr().out)["unfinished"]
+    assert exported["request"]["prompt"] == ASKED.prompt
+
+    assert run(["ledger", "erase", "ann", "--yes", "--home", str(house)]) == 0
+    assert json.loads(capsys.readouterr().out)["files_deleted"] == 2
+    (left,) = kept(house)
+    assert left.stem != exported["id"]
+    assert run(["ledger", "erase", "bob", "--yes", "--home", str(house)]) == 0
+    assert not kept(house)
+
+
+def test_what_nobody_came_back_for_goes_when_the_door_opens(house: Path) -> None:
+    (house / FOLDER).mkdir(mode=0o700)
+    old, new = (house / FOLDER / f"{GenerationId.new()}.safetensors" for _ in range(2))
+    for path in (old, new):
+        path.write_bytes(b"-")
+    os.utime(old, (0, 0))
+    Door.open(Settings(home=house))
+    assert kept(house) == [new]
+    (house / FOLDER).chmod(0o755)
+    with pytest.raises(Refused, match="open to others"):
+        Door.open(Settings(home=house))
 
 
 def test_what_is_not_there_or_not_whole_is_said(house: Path) -> None:

@@ -66,7 +66,10 @@ def export(
     home: Home = None,
 ) -> int:
     """All that is kept of a user, as one JSON document."""
-    document = json.dumps(_open(home).export(user), indent=2)
+    from hibari.produce.unfinished import kept_of
+
+    kept = {"unfinished": kept_of(Settings.load(home=home).home, user)}
+    document = json.dumps(_open(home).export(user) | kept, indent=2)
     if output is None:
         print(document)
         return 0
@@ -83,24 +86,26 @@ def erase(
     yes: Annotated[bool, typer.Option("--yes", help="Do it: there is no way back.")] = False,
     home: Home = None,
 ) -> int:
-    """Erase a user's prompts, requests, names, fingerprints and held files.
+    """Erase a user's prompts, requests, names, fingerprints, held files and videos that were never finished.
 
     What the service keeps of them goes too: account, keys, videos, characters, webhooks. Marks stay verifiable; files
     that were handed over are not touched.
     """
     if not yes:
         raise InvalidRequest("erasing cannot be undone.", option="yes", hint="Add --yes to do it.")
+    from hibari.produce import unfinished
     from hibari.provenance.ledger import HeldFiles
     from hibari.store.blobs import open_blobs
 
     settings = Settings.load(home=home)
     ledger, files, blobs = _open(home), HeldFiles(settings.home), open_blobs(settings)
     done = ledger.erase(user)
-    deleted = files.remove(done.files) + files.tidy(ledger) + sum(map(blobs.clear, done.owners))
+    latents = unfinished.erase(settings.home, user, ledger)
+    deleted = latents + files.remove(done.files) + files.tidy(ledger) + sum(map(blobs.clear, done.owners))
     print(json.dumps(done.as_dict() | {"files_deleted": deleted}))
     if not done.scrubbed:
         print(f"hibari: {_traces(settings)}", file=sys.stderr)
-    if done.is_empty:
+    if done.is_empty and not latents:
         print(f"hibari: nothing is kept of {plain(user)}; `hibari ledger list` names users.", file=sys.stderr)
         return 1
     what = (

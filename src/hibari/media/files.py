@@ -86,10 +86,10 @@ def sweep(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def is_abandoned(path: Path) -> bool:
-    """Whether nobody has written to a file for a day; not where it is gone by now."""
+def is_abandoned(path: Path, after_s: float = ABANDONED_S) -> bool:
+    """Whether nobody has written to a file for a day, or as long as is said; not where it is gone by now."""
     try:
-        return time.time() - path.stat().st_mtime > ABANDONED_S
+        return time.time() - path.stat().st_mtime > after_s
     except FileNotFoundError:
         return False
 

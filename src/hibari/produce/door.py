@@ -9,6 +9,7 @@ from typing import Self
 
 from hibari.config import Settings
 from hibari.media.files import sweep
+from hibari.produce import unfinished
 from hibari.produce.screens import prompt_screen
 from hibari.provenance.house import House, house_of
 from hibari.provenance.keyfiles import ensure_private_folder
@@ -44,6 +45,7 @@ class Door:
         home = settings.ensure_home()
         for folder in (ensure_private_folder(home / WORKSHOP), home / HELD):
             sweep(folder)
+        unfinished.sweep(home)
         policy = Policy.load(settings.policy)
         # Keys before models: what an operator set wrongly is said at once.
         store = Store.open(ledger_url(settings))

@@ -302,6 +302,8 @@ class _Production:
             return nullcontext()
         unfinished = Unfinished(
             latent_CTHW=latent,
+            user=passage.user,
+            repeats=str(passage.replay_of) if passage.replay_of is not None else None,
             request=request_as_dict(job.request, job.plan),
             sources_sha256=[each.sha256 for each in job.brought],
             model=str(job.model.folder) if "/" in (job.request.model or "") else job.model.name,

@@ -1,23 +1,28 @@
 """Latents that were made and not yet delivered, in a private file, so that a failure after them never loses the work.
 
 The file goes when its video is delivered, refused, held or stopped. Where anything else fails it stays for some days,
-and the error says how to finish it; that goes through the door as any request does, screens and all.
+and the error says how to finish it; that goes through the door as any request does, screens and all. It holds a prompt
+and whose it is: it goes with that person's data (`erase`), and no backup has it.
 """
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hibari.errors import InvalidRequest, OutputError, StoreError
-from hibari.media.files import beside
+from hibari.catalog.folder import METADATA, read_header
+from hibari.errors import BadWeights, InvalidRequest, OutputError, StoreError
+from hibari.media.files import beside, is_abandoned, output_error
+from hibari.media.files import sweep as sweep_partial
 from hibari.provenance.ids import GenerationId
+from hibari.provenance.keyfiles import ensure_private_folder
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from hibari.provenance.ledger import Ledger
 
 FOLDER = "unfinished"
 NAME, FACTS = "latents", "facts"
@@ -26,9 +31,14 @@ KEPT_S = 3 * 24 * 3600
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Unfinished:
-    """A latent (C,T,H,W) with what belongs to it: the request, the weights' digest, and what was known of its clip."""
+    """A latent (C,T,H,W) with what belongs to it: the request, the weights' digest, and what was known of its clip.
+
+    `user` is whose it is, and `repeats` the id of the generation that it makes again, where it does.
+    """
 
     latent_CTHW: "Tensor"
+    user: str
+    repeats: str | None
     request: dict[str, Any]
     sources_sha256: list[str]
     model: str
@@ -79,6 +89,61 @@ def forget(home: Path, id: GenerationId) -> None:
     _path(home, id).unlink(missing_ok=True)
 
 
+def kept_of(home: Path, user: str) -> list[dict[str, Any]]:
+    """What is kept of a user, as plain values: ids with the requests."""
+    facts = {path: _facts(path) for path in _files(home)}
+    return [
+        {"id": path.stem, "request": each["request"]}
+        for path, each in facts.items()
+        if each is not None and each.get("user") == user
+    ]
+
+
+def erase(home: Path, user: str, ledger: "Ledger") -> int:
+    """Delete a user's, and what repeats an erased request; returns how many. Raises OutputError.
+
+    A file that does not say whose it is, is of no use to anyone, and goes too.
+    """
+    count = 0
+    for path in _files(home):
+        facts = _facts(path)
+        if facts is None or facts.get("user") in (user, None) or _repeats_erased(facts, ledger):
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise output_error(path, error) from error
+            count += 1
+    return count
+
+
+def sweep(home: Path) -> None:
+    """Delete what nobody came back for, and what was never whole; raises Refused where others may read the folder."""
+    sweep_partial(ensure_private_folder(home / FOLDER))
+    for path in _files(home):
+        if is_abandoned(path, KEPT_S):
+            path.unlink(missing_ok=True)
+
+
+def _files(home: Path) -> list[Path]:
+    return sorted((home / FOLDER).glob("[!.]*.safetensors"))
+
+
+def _facts(path: Path) -> dict[str, Any] | None:
+    """What stands in a file beside the latent; None where it is not whole, or gone by now."""
+    try:
+        facts = json.loads(read_header(path)[METADATA][FACTS])
+    except (OSError, BadWeights, ValueError, KeyError, TypeError):
+        return None
+    return facts if isinstance(facts, dict) else None
+
+
+def _repeats_erased(facts: dict[str, Any], ledger: "Ledger") -> bool:
+    if facts.get("repeats") is None:
+        return False
+    first = ledger.find(GenerationId.parse(facts["repeats"]))
+    return first is None or first.erased_at is not None
+
+
 def _path(home: Path, id: GenerationId) -> Path:
     return home / FOLDER / f"{id}.safetensors"
 
@@ -87,9 +152,6 @@ def _write(path: Path, unfinished: Unfinished) -> None:
     from safetensors.torch import save_file
 
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    for old in path.parent.glob("*.safetensors"):
-        if time.time() - old.stat().st_mtime > KEPT_S:
-            old.unlink(missing_ok=True)
     facts = {name: value for name, value in vars(unfinished).items() if name != "latent_CTHW"}
     with beside(path, private=True) as partial:
         save_file({NAME: unfinished.latent_CTHW.cpu().contiguous()}, partial, {FACTS: json.dumps(facts)})
