@@ -1,9 +1,14 @@
-"""A job of a model that diffusers runs, made by a real maker: its file, no latents, and a stop. About 15 seconds."""
+"""Jobs of a model that diffusers runs, made by a real maker: a file, a stop, damaged weights. About 20 seconds."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
 
 from hibari.config import Settings
 from hibari.serve.asked import Asked
@@ -29,7 +34,8 @@ def until_it_is_over(heard: Iterator[Answer]) -> list[Answer]:
 
 
 def order(folder: Path, job: str, **fields: object) -> bytes:
-    asked = Asked(verb="create", prompt="a hare runs", model="ltx", seconds=1.0, seed=4, **fields)  # type: ignore[arg-type]
+    told: dict[str, Any] = {"model": "ltx", "prompt": "a hare runs", "seconds": 1.0, "seed": 4} | fields
+    asked = Asked(verb="create", **told)
     (folder / job).mkdir()
     return encode(Make(job=job, user="ann", asked=asked.to_dict(), folder=str(folder / job), keep_latents=True))
 
@@ -37,7 +43,9 @@ def order(folder: Path, job: str, **fields: object) -> bytes:
 def test_a_job_is_made_stopped_and_refused(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
-    build_tiny_foreign(home / "models" / "ltx", "ltx")
+    folder = build_tiny_foreign(home / "models" / "ltx", "ltx")
+    torn = shutil.copytree(folder, home / "models" / "torn")
+    save_file({"x": torch.zeros(2)}, torn / "vae/diffusion_pytorch_model.safetensors")
     settings = Settings.load(home=home, model="ltx", device="cpu", dtype="float32")
     command = [sys.executable, "-m", "hibari.serve.work.maker"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as maker:
@@ -58,4 +66,10 @@ def test_a_job_is_made_stopped_and_refused(tmp_path: Path) -> None:
         assert isinstance(until_it_is_over(heard)[-1], Stopped)
         failed = until_it_is_over(heard)[-1]
         assert isinstance(failed, Failed) and "no effect with ltx" in failed.message
+        maker.stdin.write(order(tmp_path, "four", model="torn") + order(tmp_path, "five"))
+        maker.stdin.flush()
+        failed = until_it_is_over(heard)[-1]
+        assert isinstance(failed, Failed) and failed.code == "server_error", failed
+        assert "files are damaged" in failed.message and str(tmp_path) not in failed.message
+        assert isinstance(until_it_is_over(heard)[-1], Made), "the maker is there for the next"
         maker.stdin.close()

@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING, BinaryIO
 from hibari.config import Settings
 from hibari.errors import (
     BadMedia,
+    BadWeights,
     Cancelled,
     Held,
     HibariError,
     InvalidRequest,
     MissingDependency,
+    OutputError,
     Refused,
     UnknownModel,
     WrongSecrets,
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 HOLDING_S = 5.0
 WAITING = "A reviewer decides: it goes on by itself once it is allowed, so retrieve this video again later."
+DAMAGED = "The model's files are damaged on the machine that was to make this; the operator has to look."
 PREVIEWS_S = 3.0  # apart at least
 
 
@@ -170,8 +173,13 @@ class Maker:
             return self._waits(order, error)
         except (InvalidRequest, BadMedia, UnknownModel, MissingDependency) as error:
             return _failed(order, "invalid_value", str(error))
-        except (MemoryError, RuntimeError) as error:
-            if not is_no_memory(error):
+        except BadWeights as error:
+            _LOG.error("%s: %s", order.job, error)  # it names places on this machine: the log's alone
+            return _failed(order, "server_error", DAMAGED)
+        except (MemoryError, RuntimeError, OutputError) as error:
+            # Where memory ran out while frames were delivered, what could not be written says why.
+            cause = error.__cause__ if isinstance(error, OutputError) else error
+            if not isinstance(cause, Exception) or not is_no_memory(cause):
                 raise
             return _failed(order, "out_of_memory", "There was not enough memory.")  # the worker knows what would fit
 
