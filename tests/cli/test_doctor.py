@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import tiny_pki
+from hibari.cli.doctor import examine_weights
 from hibari.cli.door_checks import examine_door
 from hibari.cli.finding import Finding
 from hibari.config import ServiceSettings, Settings
@@ -18,6 +19,7 @@ from hibari.provenance.ledger import Ledger
 from hibari.provenance.places import KEYS, ledger_url
 from hibari.provenance.watermark.keys import KeyRing, month_of
 from hibari.store import Store
+from published_folders import write_published
 from tiny_pki import DAY, EMAIL
 
 PARTS = {"signing", "stamps", "keys", "ledger", "marks", "policy", "screens", "service", "guard"}
@@ -166,3 +168,14 @@ def test_stamps_are_asked_for_only_where_that_is_wished(used: Settings, tmp_path
     assert state.verdict == "ok" and "last stamp 20" in state.found
     kept = json.loads((used.home / "credentials" / "timestamps.json").read_text())
     assert kept["trusted"] and kept["stamped_at"]
+
+
+def test_a_model_that_may_not_be_used_is_no_reason_to_be_ill(tmp_path: Path) -> None:
+    folder = write_published(tmp_path / "home/models/mine")
+    settings = Settings(home=tmp_path / "home")
+    assert examine_weights(settings).verdict == "ok"
+    (folder / "README.md").write_text("---\nlicense: openrail\n---\n")
+    told = examine_weights(settings)
+    assert told.verdict == "note" and "mine is under the licence openrail" in told.found
+    assert "hibari-mini (" in told.found
+    assert examine_weights(Settings(home=tmp_path / "home", model="mine")).verdict == "no"

@@ -61,7 +61,7 @@ def examine(settings: Settings, *, stamp: bool = False) -> Iterator[Finding]:
     yield _memory()
     yield _disk()
     yield _home(settings)
-    yield _weights(settings)
+    yield examine_weights(settings)
     yield _sprites(settings)
     yield _codecs()
     yield from examine_door(settings, stamp=stamp)
@@ -151,10 +151,20 @@ def _weights(settings: Settings) -> Finding:
     if not names:
         return Finding("no", "weights", "no model is installed", install())
     try:
-        models = [catalog.find(name, settings) for name in names]
-    except HibariError as error:
+        catalog.find(settings.model, settings)
+    except HibariError as error:  # what is made where nobody names a model
         return Finding("no", "weights", error.message, error.hint)
-    return Finding("ok", "weights", ", ".join(f"{model.name} ({model.bytes / 1e6:.0f} MB)" for model in models))
+    found, troubles = [], []
+    for name in names:
+        try:
+            model = catalog.find(name, settings)
+        except HibariError as error:
+            troubles.append(f"{name}: {error.message}")
+        else:
+            found.append(f"{model.name} ({model.bytes / 1e6:.0f} MB)")
+    if troubles:
+        return Finding("note", "weights", "; ".join([", ".join(found), *troubles]), "See hibari models.")
+    return Finding("ok", "weights", ", ".join(found))
 
 
 def _sprites(settings: Settings) -> Finding:

@@ -36,7 +36,7 @@ def models(
     for name in names:
         try:
             model = catalog.look(name, settings)
-        except (BadWeights, MissingDependency) as error:
+        except (BadWeights, MissingDependency, UnknownModel) as error:  # the last: it went a moment ago
             broken += 1
             rows.append({"name": name, "error": str(error)})
         else:
