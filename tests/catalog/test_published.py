@@ -163,6 +163,15 @@ def test_a_model_is_taken_from_a_folder(layout: str, settings: Settings, tmp_pat
         take(published_model(NAME), source, settings)
 
 
+def test_who_comes_second_is_told_so(settings: Settings, published: Path) -> None:
+    def another(_: str) -> None:
+        take(published_model(NAME), published, settings)
+
+    with pytest.raises(InvalidRequest, match="is here already"):
+        take(published_model(NAME), published, settings, on_licence=another)
+    assert NAME in catalog.names(settings)
+
+
 def test_weights_that_changed_after_the_pull_are_counted_anew(settings: Settings, published: Path) -> None:
     folder = take(published_model(NAME), published, settings)
     before = catalog.find(NAME, settings).weights_sha256

@@ -24,6 +24,7 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
     (folder / "assets").mkdir()
     (folder / "assets" / "logo.png").write_bytes(b"picture")
     (folder / "convert.py").write_text("raise SystemExit")
+    (folder / "tokenizer/own.py").write_text("raise SystemExit")
     with serving(Hub(repository=REPOSITORY, folder=folder)) as made:
         yield made
 

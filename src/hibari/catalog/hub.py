@@ -4,6 +4,7 @@ Which hub, and with which token, is huggingface_hub's own affair (HF_ENDPOINT, H
 than its downloads into a folder, because those begin a file again that was cut off, and a shard has up to 10 GB.
 """
 
+import errno
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -39,7 +40,7 @@ def look_up(name: str, patterns: Iterable[str]) -> Repository:
         from huggingface_hub import HfApi
 
         info = HfApi().model_info(name, files_metadata=True)
-    fitting = re.compile("|".join(re.escape(pattern).replace(r"\*", "[^/]*") for pattern in patterns))
+    fitting = re.compile("|".join(re.escape(pattern).replace(r"\*", r"[^/\x00-\x1f]*") for pattern in patterns))
     files = []
     for each in info.siblings or []:
         if fitting.fullmatch(each.rfilename) and ".." not in each.rfilename.split("/"):
@@ -55,7 +56,7 @@ def look_up(name: str, patterns: Iterable[str]) -> Repository:
 
 def download(repository: Repository, file: RemoteFile, target: Path) -> None:
     """Bring one file to `target`, going on with what is there of it; raises BadWeights. Nothing is verified here."""
-    with _hub(repository.name), target.open("ab") as partial:
+    with target.open("ab") as partial, _hub(repository.name):
         from huggingface_hub import get_hf_file_metadata, hf_hub_url
         from huggingface_hub.file_download import http_get
         from huggingface_hub.utils import build_hf_headers
@@ -87,11 +88,14 @@ def _hub(name: str) -> Iterator[None]:
         ) from error
     except RepositoryNotFoundError as error:
         raise BadWeights(f"{name}: the hub has no such repository.", option="name", hint=_ELSEWHERE) from error
-    except (HTTPError, OfflineModeIsEnabled, OSError) as error:
+    except (HTTPError, OfflineModeIsEnabled, OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+            raise  # the disk's, not the hub's
         said = str(error).strip().splitlines() or [type(error).__name__]
         raise BadWeights(f"{name}: the hub did not give all of it ({said[0]}).", option="name", hint=_AGAIN) from error
 
 
+DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
 _AGAIN = "The same command goes on where this one stopped."
 _ELSEWHERE = "Take it from a folder with --from."
 

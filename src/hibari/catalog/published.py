@@ -23,11 +23,13 @@ Layout = Literal["diffusers", "original"]
 LAYOUTS: tuple[Layout, ...] = ("diffusers", "original")
 PATTERNS: Mapping[Layout, tuple[str, ...]] = {
     "diffusers": (
-        "model_index.json", "*/*.json", "*/*.safetensors", "tokenizer/*", "README.md", "LICENSE*",
+        "model_index.json", "*/*.json", "*/*.safetensors", "tokenizer/*.model", "tokenizer/*.txt",
+        "README.md", "LICENSE*",
     ),
     "original": (
         "config.json", "*.safetensors", "*.safetensors.index.json", "*_noise_model/*.json",
-        "*_noise_model/*.safetensors", "Wan2.*_VAE.pth", "models_t5_umt5-xxl-enc-bf16.pth", "google/umt5-xxl/*",
+        "*_noise_model/*.safetensors", "Wan2.*_VAE.pth", "models_t5_umt5-xxl-enc-bf16.pth", "google/umt5-xxl/*.json",
+        "google/umt5-xxl/*.model",
         "models_clip_*.pth", "README.md", "LICENSE*",
     ),
 }  # fmt: skip

@@ -22,7 +22,7 @@ from hibari.catalog.published import PATTERNS, Layout, Published
 from hibari.catalog.pulled import FILE, Pulled
 from hibari.config import Settings
 from hibari.errors import BadWeights, InvalidRequest, LicenceNotAllowed, OutputError
-from hibari.media.files import file_sha256
+from hibari.media.files import file_sha256, output_error
 from hibari.wan_layout import is_original
 
 SPARE_BYTES = 1 << 30  # of the disk, which is to have room for the database and a few videos beside the weights
@@ -57,8 +57,8 @@ def pull(
     licence = repository.licence or model.licence
     _check_licence(model.name, licence, settings, accepted, on_licence)
     with _alone(target) as partial:
-        there = sum(path.stat().st_size for path in partial.rglob("*") if path.is_file())
-        _check_room(model.name, sum(file.bytes for file in repository.files) - there, settings)
+        needed = sum(max(0, file.bytes - _bytes_there(file, partial)) for file in repository.files)
+        _check_room(model.name, needed, settings)
         for number, file in enumerate(repository.files, 1):
             if on_step is not None:
                 on_step(Step(file.path, number, len(repository.files), file.bytes))
@@ -99,6 +99,7 @@ def take(
     _check_licence(model.name, licence, settings, accepted, on_licence)
     layout: Layout = "original" if is_original(source) else "diffusers"
     files = sorted({path for pattern in PATTERNS[layout] for path in source.glob(pattern) if path.is_file()})
+    paths = [str(path.relative_to(source)) for path in files]
     with _alone(target) as partial:
         missing = [path for path in files if not _is_same(path, partial / path.relative_to(source))]
         links = bool(missing) and _can_link(missing[0], partial)
@@ -115,7 +116,7 @@ def take(
             licence=licence,
             accepted=accepted is not None,
             at=datetime.now(UTC).isoformat(timespec="seconds"),
-            files={str(path.relative_to(source)): f"sha256:{file_sha256(path)}" for path in files},
+            files={path: f"sha256:{file_sha256(partial / path)}" for path in paths},
         )
         return _finish(model, partial, target, record)
 
@@ -123,16 +124,23 @@ def take(
 def _free_place(model: Published, settings: Settings) -> Path:
     """Where the model is to lie; raises InvalidRequest where something of that name is."""
     target = settings.models_folder / model.name
+    _check_absent(target)
+    return target
+
+
+def _check_absent(target: Path) -> None:
     if target.exists():
         raise InvalidRequest(
-            f"{model.name} is here already, in {target}.", option="name", hint="Delete it to pull it anew."
+            f"{target.name} is here already, in {target}.", option="name", hint="Delete it to pull it anew."
         )
-    return target
 
 
 @contextmanager
 def _alone(target: Path) -> Iterator[Path]:
-    """The hidden folder in which a model comes together, made, and this process's while the block runs."""
+    """The hidden folder in which a model comes together, made, and this process's while the block runs.
+
+    What the disk refuses in the block is an OutputError.
+    """
     partial = target.with_name(f".{target.name}.part")
     try:
         partial.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -144,7 +152,10 @@ def _alone(target: Path) -> Iterator[Path]:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise InvalidRequest(f"{target.name} is on its way here already.", option="name") from error
+        _check_absent(target)  # another may have finished it, and given this very folder its name
         yield partial
+    except OSError as error:
+        raise output_error(Path(error.filename or partial), error) from error
     finally:
         os.close(held)
 
@@ -176,14 +187,25 @@ def _gb(count: int) -> str:
     return f"{count / 1e9:.1f} GB"
 
 
+def _coming(file: hub.RemoteFile, partial: Path) -> Path:
+    """Where a file lies until it is whole; named by its checksum, so that no other revision's beginning is used."""
+    place = partial / file.path
+    return place.with_name(f".{place.name}.{file.checksum.partition(':')[2][:16]}.part")
+
+
+def _bytes_there(file: hub.RemoteFile, partial: Path) -> int:
+    """How much of a file is there."""
+    places = (partial / file.path, _coming(file, partial))
+    return next((place.stat().st_size for place in places if place.is_file()), 0)
+
+
 def _fetch(repository: hub.Repository, file: hub.RemoteFile, partial: Path) -> None:
     """Bring one file of a repository, unless it is there with the right checksum; raises BadWeights."""
     place = partial / file.path
     place.parent.mkdir(parents=True, exist_ok=True)
     if place.is_file() and _has_checksum(place, file.checksum):
         return
-    # Named by its checksum, so that another revision's beginning is not gone on with.
-    coming = place.with_name(f".{place.name}.{file.checksum.partition(':')[2][:16]}.part")
+    coming = _coming(file, partial)
     hub.download(repository, file, coming)
     if not _has_checksum(coming, file.checksum):
         coming.unlink()
@@ -227,18 +249,15 @@ def _is_same(path: Path, copy: Path) -> bool:
 
 
 def _bring(path: Path, place: Path) -> None:
-    """Link a file where that can be, and copy it elsewhere; raises OutputError."""
+    """Link a file where that can be, and copy it elsewhere; raises OSError."""
     coming = place.with_name(f".{place.name}.part")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    coming.unlink(missing_ok=True)
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        coming.unlink(missing_ok=True)
-        try:
-            os.link(path.resolve(), coming)
-        except OSError:  # another disk, or one without links
-            shutil.copy2(path, coming)
-        coming.replace(place)
-    except OSError as error:
-        raise OutputError(f"{place}: cannot be written ({error.strerror}).", option="home") from error
+        os.link(path.resolve(), coming)
+    except OSError:  # another disk, or one without links
+        shutil.copy2(path, coming)
+    coming.replace(place)
 
 
 def _finish(model: Published, partial: Path, target: Path, record: Pulled) -> Path:
@@ -256,6 +275,4 @@ def _finish(model: Published, partial: Path, target: Path, record: Pulled) -> Pa
     except BadWeights:
         (partial / FILE).unlink()
         raise
-    except OSError as error:
-        raise OutputError(f"{target}: cannot be created ({error.strerror}).", option="home") from error
     return target
