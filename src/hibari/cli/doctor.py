@@ -146,7 +146,8 @@ def _home(settings: Settings) -> Finding:
     return Finding("ok", "home", str(home))
 
 
-def _weights(settings: Settings) -> Finding:
+def examine_weights(settings: Settings) -> Finding:
+    """Whether the model that is used where nobody names one can be, and which others can."""
     names = catalog.names(settings)
     if not names:
         return Finding("no", "weights", "no model is installed", install())
