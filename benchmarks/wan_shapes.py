@@ -1,7 +1,7 @@
 """Wan's published sizes at 480p beside diffusers on the same random weights: time, agreement and peak memory.
 
     python benchmarks/wan_shapes.py [--form 1.3b|5b] [--layers 3] [--frames 5] [--runs 3] [--device cuda]
-    python benchmarks/wan_shapes.py --form 1.3b --parts decode --frames 81 --runs 0
+    python benchmarks/wan_shapes.py --form 1.3b --parts decode --frames 81 --runs 0 --at-once 1 --tile 256
 
 Transformers and VAEs have their published sizes, the transformer fewer layers (0: all of them); weights are drawn,
 saved by diffusers and read by both. Text states come from a file. One process, same threads, steps, solver, dtype
@@ -75,6 +75,8 @@ class Case:
     dtype: torch.dtype
     device: torch.device
     compiled: bool
+    at_once: int = 2
+    tile: int = 0
 
     @property
     def latent_shape(self) -> tuple[int, int, int, int]:
@@ -131,8 +133,8 @@ def ours(case: Case, parts: tuple[str, ...]) -> dict[str, Part]:
     from hibari.flow.guidance import guide
     from hibari.flow.solver import SOLVERS
     from hibari.flow.times import NUM_TIMESTEPS, schedule, timestep_of
-    from hibari.generate.fit import Fit
     from hibari.model.packing import pack, unpack
+    from hibari.model.tiling import TiledState, decode_tiles
     from hibari.model.vae import StreamState
     from hibari.model.weights import load_dit, load_vae
 
@@ -157,9 +159,10 @@ def ours(case: Case, parts: tuple[str, ...]) -> dict[str, Part]:
         return dit.encode_text(case.texts())
 
     def decode(latent_CTHW: Tensor) -> Tensor:
-        state, frames = StreamState(), []
-        for part in vae.denormalise(latent_CTHW[None]).to(case.dtype).split(Fit().frames, dim=2):
-            video_BCTHW = vae.decode_chunk(part, state).float()
+        state, tiles, frames = StreamState(), TiledState(), []
+        for part in vae.denormalise(latent_CTHW[None]).to(case.dtype).split(case.at_once, dim=2):
+            made = decode_tiles(vae, part, tiles, case.tile) if case.tile else vae.decode_chunk(part, state)
+            video_BCTHW = made.float()
             frames.append(
                 ((video_BCTHW[0] + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 3, 0).cpu()
             )
@@ -323,6 +326,7 @@ def compare(case: Case, given: argparse.Namespace) -> None:
     facts = {
         "form": given.form, "layers": given.layers, "frames": case.frames, "steps": case.steps,
         "size": f"{SIZE[1]}x{SIZE[0]}", "dtype": given.dtype, "device": str(case.device), "compiled": case.compiled,
+        "at once": case.at_once, "tile": case.tile,
         "all runs, s": spent,
     }  # fmt: skip
     name = f"wan_shapes_{given.form}_{case.device.type}_{given.layers}x{case.frames}"
@@ -340,6 +344,10 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3, help="0: peak memory alone")
     parser.add_argument("--parts", nargs="*", choices=PARTS, default=PARTS)
     parser.add_argument("--memory", nargs="*", choices=PARTS, help="parts whose peak memory is taken; all --parts")
+    parser.add_argument("--at-once", type=int, default=2, help="latent frames that Hibari decodes at once")
+    parser.add_argument(
+        "--tile", type=int, default=0, help="pixels of the tiles that Hibari decodes by; 0: whole frames"
+    )
     parser.add_argument("--dtype", default="bfloat16", choices=("bfloat16", "float32"))
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--compile", action="store_true", help="both transformers' blocks go through torch.compile")
@@ -352,6 +360,7 @@ def main() -> None:
     case = Case(
         folder=given.weights / f"{given.form}_{given.layers}", frames=given.frames, steps=given.steps,
         dtype=getattr(torch, given.dtype), device=torch.device(given.device), compiled=given.compile,
+        at_once=given.at_once, tile=given.tile,
     )  # fmt: skip
     build(given.form, given.layers, case.folder)
     if given.only:
