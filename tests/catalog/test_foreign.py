@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 
 from hibari import catalog
 from hibari.catalog import families
+from hibari.catalog.form import NATIVE
 from hibari.catalog.pipelines import call_of
 from hibari.config import Settings
 from hibari.errors import BadWeights, MissingDependency
@@ -116,6 +117,13 @@ def test_settings_are_those_of_the_class_and_the_scheduler(home: Path) -> None:
     assert find(home).form.settings == {"negative", "steps"} and find(home).card.guidance == 6.0
 
 
+def test_a_calls_own_frame_rate_counts(home: Path) -> None:
+    change_index(home, _class_name="Cosmos2VideoToWorldPipeline")
+    assert (find(home).card.fps, find(home).strides.frames_at_least(90)) == (16, 93)
+    change_index(home, _class_name="CosmosTextToWorldPipeline")
+    assert (find(home).card.fps, find(home).card.max_seconds) == (30, 4.0)
+
+
 @pytest.mark.parametrize(
     ("pipeline", "why"),
     [
@@ -124,6 +132,7 @@ def test_settings_are_those_of_the_class_and_the_scheduler(home: Path) -> None:
         ("WanAnimatePipeline", "needs face_video, pose_video"),
         ("LucyEditPipeline", "needs video"),
         ("AnyFlowFARPipeline", "counts no steps"),
+        ("Cosmos3OmniPipeline", "gives no frames"),
         (["pipeline", "MyPipeline"], "names no pipeline"),
         ("../x", "has no ../x"),
     ],
@@ -182,8 +191,11 @@ def test_without_diffusers_it_says_what_to_install(home: Path, monkeypatch: pyte
 def test_every_family_names_classes_that_there_are() -> None:
     known = {
         "LTX2": "LTX2Pipeline", "LTX": "LTXPipeline", "HunyuanVideo15": "HunyuanVideo15Pipeline",
-        "HunyuanVideo": "HunyuanVideoPipeline", "CogVideoX": "CogVideoXPipeline", "Mochi": "MochiPipeline",
-        "Wan": "WanVACEPipeline", "SkyReelsV2": "SkyReelsV2Pipeline", "Helios": "HeliosPipeline",
+        "HunyuanVideoFramepack": "HunyuanVideoFramepackPipeline", "HunyuanVideo": "HunyuanVideoPipeline",
+        "HunyuanSkyreels": "HunyuanSkyreelsImageToVideoPipeline", "CogVideoX": "CogVideoXPipeline",
+        "ConsisID": "ConsisIDPipeline", "EasyAnimate": "EasyAnimatePipeline", "Kandinsky5": "Kandinsky5T2VPipeline",
+        "MotifVideo": "MotifVideoPipeline", "Mochi": "MochiPipeline",
+        "Wan": "WanVACEPipeline", "Helios": "HeliosPipeline", "Cosmos2": "Cosmos2VideoToWorldPipeline",
         "Cosmos": "CosmosTextToWorldPipeline", "Allegro": "AllegroPipeline", "AnimateDiff": "AnimateDiffPipeline",
         "Latte": "LattePipeline",
     }  # fmt: skip
@@ -191,7 +203,11 @@ def test_every_family_names_classes_that_there_are() -> None:
     for prefix, pipeline in known.items():
         assert families.family_of(pipeline).prefix == prefix
         call = call_of(pipeline)
-        assert call.counts and "prompt" in call.takes
+        assert call.counts and call.gives_frames and "prompt" in call.takes and pipeline not in NATIVE
+        rates = [call.defaults[name] for name in ("frame_rate", "fps") if name in call.defaults]
+        assert all(rate == families.family_of(pipeline).fps for rate in rates)
+    for family in families.FAMILIES:
+        assert family.frames == family.strides.frames_at_least(family.frames or 1) or not family.frames, family.prefix
     for family in families.FAMILIES:
         for size in map(Size.parse, family.sizes):
             assert not any(side % family.strides.pixel_multiple for side in size), (family.prefix, size)

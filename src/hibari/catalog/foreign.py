@@ -24,6 +24,7 @@ FRAMES = ("num_frames", "video_length", "frames")  # what the number of frames i
 GIVEN = frozenset({"prompt", "image", "height", "width", *FRAMES})  # what a request can say of what a call needs
 BARE = ("Tokenizer", "TokenizerFast", "Processor", "Extractor", "Scheduler")  # classes that have no weights
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+RATES = ("frame_rate", "fps")  # what a call names the frames of a second
 DEFAULT_SECONDS = 5.0
 FALLBACK = (832, 480)  # pixels, where neither the family nor the pipeline says
 
@@ -82,6 +83,8 @@ def _check_call(pipeline: str, call: Call) -> None:
         raise BadWeights(f"{pipeline} needs {', '.join(needs)}, which no request here has.", option="model")
     if lacks:
         raise BadWeights(f"{pipeline} takes no {', '.join(lacks)}: no pipeline that Hibari can ask.", option="model")
+    if not call.gives_frames:
+        raise BadWeights(f"{pipeline} gives no frames under that name: no video that Hibari can take.", option="model")
     if not call.counts:
         raise BadWeights(f"{pipeline} counts no steps: it could be neither followed nor stopped.", option="model")
 
@@ -158,7 +161,8 @@ def _card(
     """The card of a folder without one, by its family and its pipeline's own defaults."""
     usual = call.defaults.get(frames_name(call.takes))
     frames = family.frames or (usual if isinstance(usual, int) else 49)
-    longest = max(floor((frames - 1) / family.fps * 100) / 100, 1 / family.fps)
+    fps = next((round(call.defaults[name]) for name in RATES if is_number(call.defaults.get(name))), family.fps)
+    longest = max(floor((frames - 1) / fps * 100) / 100, 1 / fps)
     steps = call.defaults.get("num_inference_steps")
     return cards.Card(
         name=name,
@@ -166,7 +170,7 @@ def _card(
         licence=stated_licence(folder),
         about=f"{pipeline}, run by diffusers. {family.about}".strip(),
         sizes=_sizes(call, family),
-        fps=family.fps,
+        fps=fps,
         seconds=min(DEFAULT_SECONDS, longest),
         max_seconds=longest,
         steps=steps if isinstance(steps, int) else 1,

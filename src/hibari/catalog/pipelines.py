@@ -15,13 +15,15 @@ from hibari.errors import BadWeights, MissingDependency, install
 class Call:
     """How a pipeline is called: every parameter it `takes`, those it `needs`, and `defaults` that are plain values.
 
-    `counts` says that it counts its steps in `self.progress_bar`, where it can be followed and stopped.
+    `counts` says that it counts its steps in `self.progress_bar`, where it can be followed and stopped;
+    `gives_frames` that its result has `frames`.
     """
 
     takes: frozenset[str]
     needs: frozenset[str]
     defaults: dict[str, Any]
     counts: bool
+    gives_frames: bool
 
 
 def pipelines_folder() -> Path:
@@ -80,4 +82,5 @@ def _read(call: ast.FunctionDef) -> Call:
         needs=frozenset(name for name, value in pairs if value is None),
         defaults={name: value.value for name, value in pairs if isinstance(value, ast.Constant)},
         counts=any(isinstance(each, ast.Attribute) and each.attr == "progress_bar" for each in ast.walk(call)),
+        gives_frames=any(isinstance(each, ast.keyword) and each.arg == "frames" for each in ast.walk(call)),
     )

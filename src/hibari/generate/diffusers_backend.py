@@ -22,7 +22,7 @@ from torch import Tensor
 
 from hibari.catalog import Model
 from hibari.catalog.families import family_of
-from hibari.catalog.foreign import LIBRARIES, frames_name, shift_name
+from hibari.catalog.foreign import LIBRARIES, RATES, frames_name, shift_name
 from hibari.errors import BadWeights, InvalidRequest, MissingDependency, install
 from hibari.generate.backend import Prompt
 from hibari.generate.conditions import Condition, KnownFrames
@@ -89,6 +89,10 @@ class DiffusersBackend:
             self.pipeline.maybe_free_model_hooks()
         return self._frames(made.frames[0], plan)
 
+    def in_way(self, fit: Fit) -> Self:  # noqa: ARG002  # diffusers has ways of its own
+        """As `Backend.in_way`."""
+        return self
+
     def encode_picture(self, frame: np.ndarray) -> Tensor:
         """A picture (3,1,H,W), as it is: the pipeline encodes it."""
         return torch.from_numpy(frame.copy()).permute(2, 0, 1)[:, None]
@@ -135,7 +139,7 @@ class DiffusersBackend:
             "width": plan.render.width,
             "height": plan.render.height,
             frames_name(self.takes): plan.render.frames,
-            "frame_rate": self.model.card.fps,
+            **dict.fromkeys(RATES, self.model.card.fps),
             "num_inference_steps": plan.steps,
             "generator": torch.Generator("cpu").manual_seed(plan.seed),
             "output_type": "np",
