@@ -129,6 +129,7 @@ def test_what_is_not_there_or_not_whole_is_said(house: Path) -> None:
 
 def test_decoding_goes_on_in_smaller_pieces() -> None:
     tried: list[Fit] = []
+    told: list[Fit] = []
 
     def decode(latent_CTHW: Tensor, fit: Fit) -> Iterator[np.ndarray]:
         """As a machine with room for three whole frames, and for any number of tiles of 256."""
@@ -139,18 +140,22 @@ def test_decoding_goes_on_in_smaller_pieces() -> None:
             yield np.full((2, 2, 3), number, np.uint8)
 
     backend: Any = SimpleNamespace(decode=decode)
-    frames = [int(frame[0, 0, 0]) for frame in decoded(backend, torch.zeros(1, 6, 1, 1), Fit())]
+    frames = [int(frame[0, 0, 0]) for frame in decoded(backend, torch.zeros(1, 6, 1, 1), Fit(), told.append)]
     assert frames == list(range(6)), "each once, in order"
+    assert told == tried[1:]
     assert [(fit.frames, fit.tile) for fit in tried] == [(2, None), (1, None), (1, 512), (1, 256)]
 
 
 def test_other_errors_and_the_last_way_come_through() -> None:
+    told: list[Fit] = []
+
     def decode(_: Tensor, fit: Fit) -> Iterator[np.ndarray]:
         raise MemoryError if fit.frames == 1 else RuntimeError("shapes differ")
         yield
 
     backend: Any = SimpleNamespace(decode=decode)
     with pytest.raises(RuntimeError, match="shapes differ"):
-        list(decoded(backend, torch.zeros(1, 6, 1, 1), Fit()))
+        list(decoded(backend, torch.zeros(1, 6, 1, 1), Fit(), told.append))
     with pytest.raises(MemoryError):
-        list(decoded(backend, torch.zeros(1, 6, 1, 1), Fit(frames=1)))
+        list(decoded(backend, torch.zeros(1, 6, 1, 1), Fit(frames=1), told.append))
+    assert [fit.tile for fit in told] == [512, 256, 128]

@@ -42,6 +42,9 @@ class Backend(Protocol):
     def num_threads(self) -> int:
         """Processor threads that torch uses; they are part of what makes numbers repeat."""
 
+    def in_way(self, fit: Fit) -> "Backend":
+        """The same loaded model, which encodes and decodes as this fit says; how it is held stays."""
+
     def make_latent(
         self,
         plan: Plan,

@@ -40,10 +40,14 @@ class Room:
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What the settings say of how a model is held; "auto" leaves it open."""
+    """What the settings say of how a model is held; "auto" leaves it open.
+
+    `decoding`: what is made again is decoded as it was, by so many latent frames and tiles of such a size.
+    """
 
     storage: str = "exact"
     offload: str = "auto"
+    decoding: tuple[int, int | None] | None = None
 
     def ways(self, where: Where) -> Iterator[Fit]:
         """Ways to hold a model, the best first."""
@@ -56,6 +60,17 @@ class Wanted:
                 yield Fit(storage=storage, offload=offload)
         if self.offload == "auto" and "exact" in storages:
             yield Fit(offload="disk")
+
+    def decodings(self, held: Fit) -> Iterator[Fit]:
+        """Ways to decode with a model that is held so, the best first."""
+        if self.decoding is not None:
+            frames, tile = self.decoding
+            yield replace(held, frames=frames, tile=tile)
+            return
+        fit: Fit | None = held
+        while fit is not None:
+            yield fit
+            fit = fit.smaller
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,12 +102,20 @@ class Fitting:
         needs = least.peak_main if on_main else least.peak
         size = Size(plan.render.width, plan.render.height)
         length = f" for {plan.made_seconds:g} s" if plan.made_seconds else ""
-        others = self._what_fits(plan)
         raise InvalidRequest(
             f"{size}{length} by {self.model.name} takes {needs / GB:.3g} GB at the least; {free / GB:.3g} GB are free.",
             option="memory",
-            hint=f"What fits: {', or '.join(others)}." if others else "Nothing of this model fits; a smaller one may.",
+            hint=self._way_out(plan),
         )
+
+    def _way_out(self, plan: Plan) -> str:
+        """What to do where nothing has room."""
+        if self.wanted.decoding is not None:
+            frames, tile = self.wanted.decoding
+            said = str(Fit(storage=self.wanted.storage, frames=frames, tile=tile))  # type: ignore[arg-type]
+            return f"It has to be made as it was{said and f', {said}'}: make room, or generate it anew."
+        others = self._what_fits(plan)
+        return f"What fits: {', or '.join(others)}." if others else "Nothing of this model fits; a smaller one may."
 
     @cached_property
     def _anatomy(self) -> Anatomy:
@@ -111,10 +134,7 @@ class Fitting:
     def _ways(self) -> Iterator[Fit]:
         """Every way to hold the model, each with every way to decode."""
         for held in self.wanted.ways(self.where):
-            fit: Fit | None = held
-            while fit is not None:
-                yield fit
-                fit = fit.smaller
+            yield from self.wanted.decodings(held)
 
     def _what_fits(self, plan: Plan) -> list[str]:
         """Fewer seconds of this size, and the largest smaller size of this length, that have room."""

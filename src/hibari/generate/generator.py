@@ -5,7 +5,7 @@ Legend: C channels, T H W latent axes, B batch.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from typing import Self
@@ -120,6 +120,11 @@ class Generator:
     def num_threads(self) -> int:
         """Processor threads that torch uses; they are part of what makes numbers repeat."""
         return torch.get_num_threads()
+
+    def in_way(self, fit: Fit) -> Self:
+        """As `Backend.in_way`."""
+        assert fit.held == self.fit.held, "it is held so already"
+        return replace(self, fit=fit)
 
     @torch.inference_mode()
     def make_latent(

@@ -171,6 +171,11 @@ class Lead:
 
         return self.generator.make_latent(plan, prompt, conditions, after, noise_CTHW, on_estimate)
 
+    def in_way(self, fit: Fit) -> "Lead":
+        """As `Backend.in_way`: whole frames alone are shared."""
+        assert fit == Fit(), "several devices are given no other"
+        return self
+
     def encode_picture(self, frame: np.ndarray) -> Tensor:
         """As `Backend.encode_picture`."""
         self.team.tell(("encode_picture", frame))

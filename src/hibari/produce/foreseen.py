@@ -1,6 +1,6 @@
 """What a plan will take on this machine, and in which way it is made so that it fits; known before torch is loaded."""
 
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from hibari import catalog, machine
@@ -9,19 +9,68 @@ from hibari.errors import InvalidRequest
 from hibari.generate.calibration import Calibration
 from hibari.generate.calibration import measure as _measure
 from hibari.generate.fit import Fit
+from hibari.generate.fit import Storage as _Storage
 from hibari.generate.fitting import GB, Fitted, Fitting, Room, Wanted
 from hibari.generate.forecast import STAGES, Where
 from hibari.generate.plan import Plan
 
-__all__ = ["STAGES", "Calibration", "Fit", "Fitted", "as_values", "calibrate", "fit_plan", "in_words"]
+__all__ = [
+    "STAGES",
+    "Calibration",
+    "Fit",
+    "Fitted",
+    "Made",
+    "as_values",
+    "calibrate",
+    "fit_plan",
+    "in_words",
+    "made_in",
+]
 NOT_KNOWN = "time not known yet: run `hibari doctor`"
 
+STORAGE, DECODING = "storage", "decoding"  # in the request that is kept, where they were not the plain way
 
-def fit_plan(model: catalog.Model, plan: Plan, settings: Settings) -> Fitted | None:
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """What an earlier making's numbers depend on of how it fitted, so that it can be made again, bit for bit.
+
+    Where weights lay changes nothing. `decoding` None leaves open how its latents are decoded, and `ran_out` says that
+    memory ran out on the way: the first frames were decoded in another way then.
+    """
+
+    storage: _Storage = "exact"
+    decoding: tuple[int, int | None] | None = None
+    ran_out: bool = False
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> "Made":
+        """As it stands in a request that was kept."""
+        decoding, plain = values.get(DECODING) or {}, Fit()
+        return cls(
+            storage=values.get(STORAGE, plain.storage),
+            decoding=(decoding.get("frames", plain.frames), decoding.get("tile", plain.tile)),
+            ran_out=decoding.get("ran_out", False),
+        )
+
+
+def made_in(fit: Fit, *, ran_out: bool = False) -> dict[str, Any]:
+    """What is recorded of how a model was held and its latents were decoded; nothing of the plain way."""
+    plain = Fit()
+    facts: dict[str, Any] = {STORAGE: fit.storage} if fit.storage != plain.storage else {}
+    if ran_out or (fit.frames, fit.tile) != (plain.frames, plain.tile):
+        facts[DECODING] = {"frames": fit.frames, "tile": fit.tile, "ran_out": ran_out}
+    return facts
+
+
+def fit_plan(model: catalog.Model, plan: Plan, settings: Settings, made: Made | None = None) -> Fitted | None:
     """How a plan is made here; None where that is not ours to choose. Raises InvalidRequest where nothing fits.
 
-    diffusers places the models that it runs itself, and several devices share a model whole.
+    diffusers places the models that it runs itself, and several devices share a model whole. What was `made` is made
+    in the same way again, or refused.
     """
+    if made is not None:
+        _check_again(made, settings.engine)
     if model.form.backend != "native":
         _check_engine(model, settings.engine)
         return None
@@ -38,7 +87,23 @@ def fit_plan(model: catalog.Model, plan: Plan, settings: Settings) -> Fitted | N
         accelerator=(given or on_card) if where.on_accelerator else 0.0,
     )
     wanted = Wanted(storage=engine.storage, offload=engine.offload)
+    if made is not None:
+        wanted = Wanted(storage=made.storage, offload=engine.offload, decoding=made.decoding)
     return Fitting(model=model, wanted=wanted, where=where, room=room, rates=rates if known else None).fit(plan)
+
+
+def _check_again(made: Made, engine: EngineSettings) -> None:
+    """Raise InvalidRequest where what was made cannot be made in the same way again."""
+    frames, tile = made.decoding or (Fit().frames, Fit().tile)
+    said = str(Fit(storage=made.storage, frames=frames, tile=tile))
+    if said and launch().size > 1:
+        raise InvalidRequest(f"it was made with {said}.", option="parallel", hint="Leave out torchrun.")
+    if made.storage != "exact" and engine.offload == "disk":
+        raise InvalidRequest(
+            f"it was made with weights as {made.storage}; those from the disk come as they are.",
+            option="offload",
+            hint="Leave it out.",
+        )
 
 
 def _check_engine(model: catalog.Model, engine: EngineSettings) -> None:

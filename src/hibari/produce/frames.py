@@ -1,7 +1,7 @@
 """From a latent to its frames where memory may run out on the way: then in smaller pieces, from where it stopped."""
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -16,8 +16,13 @@ if TYPE_CHECKING:
 NO_MEMORY = ("can't allocate memory", "out of memory")  # how torch's own allocators say it, as RuntimeErrors
 
 
-def decoded(generator: "Backend", latent_CTHW: "Tensor", fit: Fit) -> Iterator["Frame"]:
-    """The frames of a latent; where memory runs out, on from there in the next smaller way to decode, to the last."""
+def decoded(
+    generator: "Backend", latent_CTHW: "Tensor", fit: Fit, on_smaller: Callable[[Fit], None]
+) -> Iterator["Frame"]:
+    """The frames of a latent; where memory runs out, on from there in the next smaller way to decode, to the last.
+
+    `on_smaller` is told each of these ways.
+    """
     done, way = 0, fit
     while True:
         try:
@@ -30,6 +35,7 @@ def decoded(generator: "Backend", latent_CTHW: "Tensor", fit: Fit) -> Iterator["
             if smaller is None:
                 raise
             way = smaller
+            on_smaller(way)
         give_memory_back()
 
 

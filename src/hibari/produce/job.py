@@ -14,7 +14,7 @@ from hibari.generate.sources import ClipShape
 from hibari.media.files import check_writable
 from hibari.media.suffixes import format_of
 from hibari.produce.brought import Brought, clip_shape, look_at_clip, look_at_image, look_at_reference
-from hibari.produce.foreseen import Fit, Fitted, fit_plan
+from hibari.produce.foreseen import Fit, Fitted, Made, fit_plan
 from hibari.request import GenerationRequest
 
 if TYPE_CHECKING:
@@ -72,8 +72,11 @@ def check(request: GenerationRequest, settings: Settings, clip: ClipShape | None
     return model, _plan(request, model, request.seed or 0, clip, settings)
 
 
-def prepare(request: GenerationRequest, output: Path | str | None, settings: Settings) -> Job:
-    """Everything that can be said about a request before torch is loaded; raises what is wrong with it."""
+def prepare(request: GenerationRequest, output: Path | str | None, settings: Settings, made: Made | None = None) -> Job:
+    """Everything that can be said about a request before torch is loaded; raises what is wrong with it.
+
+    `made` says how it was made before, where it is to be made in the same way again.
+    """
     model = catalog.find(request.model or settings.model, settings)
     seed = secrets.randbelow(NO_SEED_ABOVE) if request.seed is None else request.seed
     target = _target(request, output, seed)
@@ -82,7 +85,7 @@ def prepare(request: GenerationRequest, output: Path | str | None, settings: Set
     _check_kind(request, target)
     clip = look_at_clip(request.video) if request.video is not None else None
     plan = _plan(request, model, seed, clip.shape if clip is not None else None, settings)
-    fitted = fit_plan(model, plan, settings)
+    fitted = fit_plan(model, plan, settings, made)
     check_writable(target)
     width, height = plan.render.width, plan.render.height
     image = look_at_image(request.image, width, height) if request.image is not None else None

@@ -170,6 +170,7 @@ class Passage:
             file_sha256=entry.delivery.file_sha256,
             seconds=self.watch.seconds,
             notes=signed.notes,
+            facts=self.facts,
             replay_of=self.replay_of,
         )
 

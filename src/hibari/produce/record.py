@@ -1,6 +1,6 @@
 """What is known of a finished file, as its maker hands it on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,10 @@ RUN_BY = "run_by"  # there too: what ran the model where that was not Hibari, an
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What was made, how, and how to make it again. Digests are of latents and of frames before marking."""
+    """What was made, how, and how to make it again. Digests are of latents and of frames before marking.
+
+    `facts` are recorded with the request: what ran the model, and how, where it was not the plain way.
+    """
 
     id: GenerationId
     path: Path
@@ -30,6 +33,7 @@ class Record:
     file_sha256: str
     seconds: dict[str, float]
     notes: tuple[str, ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict)
     replay_of: GenerationId | None = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -39,6 +43,7 @@ class Record:
             "id": str(self.id),
             "path": str(self.path),
             **request_as_dict(self.request, plan),
+            **self.facts,
             "seconds": plan.seconds,
             "model": self.model,
             "revision": self.revision,

@@ -20,11 +20,15 @@ COMPONENTS = "components"  # in the request that is kept of a sheet: the generat
 
 @dataclass(frozen=True, kw_only=True)
 class Replayed:
-    """The new record, and how the first was made: `from_latents` where its clip came as the latents kept of it."""
+    """The new record, and how the first was made: `from_latents` where its clip came as the latents kept of it.
+
+    `ran_out`: memory ran out while it was decoded.
+    """
 
     record: Record
     making: Making
     from_latents: bool = False
+    ran_out: bool = False
 
     @property
     def same(self) -> bool:
@@ -45,6 +49,8 @@ class Replayed:
         ]
         if self.from_latents:
             differing.append("its clip was known by latents that were kept then, and is encoded now")
+        if self.ran_out:
+            differing.append("memory ran out while it was decoded then, and went on in smaller pieces")
         return ", ".join(differing) or "the machine or its libraries differ"
 
 

@@ -17,7 +17,7 @@ from hibari.config import Launch, Settings, launch
 from hibari.errors import Cancelled, InvalidRequest
 from hibari.media.files import beside, check_writable
 from hibari.media.suffixes import format_of
-from hibari.produce.foreseen import Fit, fit_plan
+from hibari.produce.foreseen import Fit, Made, fit_plan, made_in
 from hibari.produce.frames import decoded, give_memory_back
 from hibari.produce.job import Job, check, prepare
 from hibari.produce.latents import Kept, digest_of, keeping
@@ -148,7 +148,10 @@ class Hibari:
         entry = self.door.ledger.find(id)
         if entry is None:
             raise InvalidRequest(f"{id} is not recorded here.", option="id", hint="`hibari ledger list` shows what is.")
-        job = self.prepare(request_of(entry), output)
+        request, values = request_of(entry), entry.request
+        assert values is not None, "request_of has read it"
+        made = Made.of(values)
+        job = prepare(request, output, self.settings, made)
         if job.revision != entry.revision:
             raise InvalidRequest(
                 f"{id} was made by revision {entry.revision} of {entry.model}, and {job.revision} is here.",
@@ -156,9 +159,8 @@ class Hibari:
                 hint="Install that revision.",
             )
         record = self._produce(job, _Orders(on_progress=on_progress, user=user, replay_of=id))
-        assert entry.request is not None, "request_of has read it"
-        from_latents = entry.request.get(CLIP_FROM) == KEPT_LATENTS
-        return Replayed(record=record, making=entry.making, from_latents=from_latents)
+        from_latents = values.get(CLIP_FROM) == KEPT_LATENTS
+        return Replayed(record=record, making=entry.making, from_latents=from_latents, ran_out=made.ran_out)
 
     def finish(
         self, id: GenerationId, *, output: Path | str | None = None, on_progress: OnProgress | None = None
@@ -171,7 +173,8 @@ class Hibari:
         from hibari.produce.unfinished import find, forget
 
         kept = find(self.settings.home, id)
-        job = self.prepare(asked_again(id, kept.request, kept.model, kept.sources_sha256), output)
+        request = asked_again(id, kept.request, kept.model, kept.sources_sha256)
+        job = prepare(request, output, self.settings, Made(storage=kept.storage))
         if job.model.weights_sha256 != kept.weights_sha256:
             raise InvalidRequest(f"{id} was made by other weights of {kept.model}.", option="latents")
         record = self._produce(job, _Orders(on_progress=on_progress, unfinished=kept))
@@ -222,7 +225,7 @@ class Hibari:
             generator = _load(model, self.settings, fit, self._meet())
         self._loaded[key] = generator
         model.weights_sha256  # noqa: B018  # told now, while it is certain that these were loaded
-        return generator
+        return generator.in_way(fit)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,6 +259,7 @@ class _Production:
 
         job, plan, passage = self.job, self.job.plan, self.passage
         self._tell("screen", 0, 1)
+        passage.facts |= made_in(job.fit)
         passage.admit()
         self._tell("screen", 1, 1)
         self._tell("load", 0, 1)
@@ -280,7 +284,7 @@ class _Production:
             )
 
         with self._safe(latent), keeping(self.orders.keep) as keep:
-            record = deliver(passage, self._delivered(decoded(generator, latent, job.fit)), making)
+            record = deliver(passage, self._delivered(decoded(generator, latent, job.fit, self._ran_out)), making)
             self._tell("sign", 1, 1)
             return passage.hand_over(record)
 
@@ -308,10 +312,14 @@ class _Production:
             sources_sha256=[each.sha256 for each in job.brought],
             model=str(job.model.folder) if "/" in (job.request.model or "") else job.model.name,
             weights_sha256=job.model.weights_sha256,
+            storage=job.fit.storage,
             earlier=self.earlier,
             clip_from=passage.facts.get(CLIP_FROM),
         )
         return safe(passage.door.home, passage.id, unfinished)
+
+    def _ran_out(self, way: Fit) -> None:
+        self.passage.facts |= made_in(way, ran_out=True)
 
     def _make_latent(self, generator: "Backend") -> "Tensor":
         from hibari.generate.backend import Prompt

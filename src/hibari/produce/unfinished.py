@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from hibari.catalog.folder import METADATA, read_header
 from hibari.errors import BadWeights, InvalidRequest, OutputError, StoreError
+from hibari.generate.fit import Storage
 from hibari.media.files import beside, is_abandoned, output_error
 from hibari.media.files import sweep as sweep_partial
 from hibari.provenance.ids import GenerationId
@@ -43,6 +44,7 @@ class Unfinished:
     sources_sha256: list[str]
     model: str
     weights_sha256: str
+    storage: Storage
     earlier: int
     clip_from: str | None
 
