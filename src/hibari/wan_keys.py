@@ -1,4 +1,4 @@
-"""The two names of every layer of a Wan transformer: diffusers', and the one of the original checkpoints. No torch here.
+"""The two names of every layer of a Wan transformer: diffusers', and that of original checkpoints. No torch here.
 
 "*" stands for the number of a block. What follows a layer's name in a key (".weight") is the same on both sides.
 SkyReels-V2 has the same names, and two layers for the frame rate.

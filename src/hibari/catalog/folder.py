@@ -182,7 +182,12 @@ def check_whole(path: Path) -> None:
     """Raise BadWeights for a weights file that is cut short or damaged, as far as its ends tell."""
     if path.suffix == ".safetensors":
         read_header(path)
-    elif not zipfile.is_zipfile(path):  # the list of what is in it comes last
+        return
+    try:
+        whole = zipfile.is_zipfile(path)  # the list of what is in it comes last
+    except zipfile.BadZipFile:
+        whole = False
+    if not whole:
         raise BadWeights(f"{path}: cut short, or not a file of tensors.", **_AGAIN)
 
 

@@ -1,5 +1,6 @@
 """How a model's parts work together, as its folder says: which pipeline it is, and what runs it. No torch here."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -51,7 +52,7 @@ class Form:
         return self.backend == "native"
 
 
-def expert_folders(index: dict[str, Any]) -> tuple[str, ...]:
+def expert_folders(index: Mapping[str, Any]) -> tuple[str, ...]:
     """The folders of the transformers that a model_index.json names."""
     second = index.get("transformer_2")
     return ("transformer", "transformer_2") if isinstance(second, list) and second[-1:] != [None] else ("transformer",)

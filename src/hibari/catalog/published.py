@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hibari.catalog.card import Card, Rolling
+from hibari.catalog.form import expert_folders
 from hibari.errors import UnknownModel
 from hibari.request import Size
 
@@ -108,13 +109,8 @@ def recognise(name: str, index: Mapping[str, Any], transformer: Mapping[str, Any
         pipeline=str(index.get("_class_name")),
         width=heads * head_width,
         channels=transformer["in_channels"],
-        experts=2 if _is_part(index.get("transformer_2")) else 1,
+        experts=len(expert_folders(index)),
         two_pictures=transformer.get("pos_embed_seq_len") is not None,
     )
     fitting = [each for each in published_models() if each.form == shape]
     return next((each for each in fitting if each.is_called(name)), fitting[0] if fitting else None)
-
-
-def _is_part(entry: object) -> bool:
-    """Whether an index's entry names a class: a pipeline without the part has [null, null] or nothing."""
-    return isinstance(entry, list) and None not in entry

@@ -3,6 +3,7 @@ read as the parts they are. About 10 seconds."""
 
 import json
 import pickle
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -233,3 +234,23 @@ def test_a_file_that_is_cut_short_or_holds_something_else(tmp_path: Path) -> Non
     torch.save({"colour.weight": torch.ones(1)}, path)
     with pytest.raises(BadWeights, match=r"unexpected tensor colour\.weight"):
         read_pickle(path, vae_key)
+
+
+def test_a_file_with_wrong_bytes_is_one_line_wherever_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "Wan2.1_VAE.pth"
+    torch.save({"conv1.weight": torch.ones(2, 2), "conv1.bias": torch.ones(2)}, path)
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    (table,) = (name for name in parts if name.endswith("data.pkl"))
+    refused = 0
+    for place in range(2, len(parts[table])):  # the first two name the protocol
+        wrong = bytearray(parts[table])
+        wrong[place] ^= 0x2A
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, data in parts.items():
+                archive.writestr(name, bytes(wrong) if name == table else data)
+        try:
+            read_pickle(path, vae_key)
+        except BadWeights:
+            refused += 1
+    assert refused > 100

@@ -8,6 +8,7 @@ scripts/convert_wan_to_diffusers.py, which the tests hold these tables to.
 
 import pickle
 import re
+import struct
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -157,15 +158,15 @@ def read_pickle(path: Path, rename: Rename) -> dict[str, Tensor]:
 
 
 def _open_pickle(path: Path) -> Mapping[str, Tensor]:
-    if not zipfile.is_zipfile(path):  # torch's old form is a bare pickle, which cannot be mapped
-        raise BadWeights(f"{path}: cut short, or not a file of tensors.", **_AGAIN)
     try:
+        if not zipfile.is_zipfile(path):  # torch's old form is a bare pickle, which cannot be mapped
+            raise BadWeights(f"{path}: cut short, or not a file of tensors.", **_AGAIN)
         loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
         raise BadWeights(
             f"{path}: holds more than tensors, which could run code; it was not opened.", **_AGAIN
         ) from error
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         raise BadWeights(f"{path}: damaged ({type(error).__name__}).", **_AGAIN) from error
     if not isinstance(loaded, dict) or not all(
         isinstance(key, str) and isinstance(value, Tensor) for key, value in loaded.items()
@@ -174,6 +175,11 @@ def _open_pickle(path: Path) -> Mapping[str, Tensor]:
     return loaded
 
 
+# What torch's reader of tensors, and the archive's, stumble over in a file with wrong bytes.
+_DAMAGED = (
+    *(OSError, RuntimeError, ValueError, TypeError, EOFError, LookupError, AttributeError, AssertionError),
+    *(struct.error, zipfile.BadZipFile),
+)
 _AGAIN = {"option": "model", "hint": "Take the file again from where it was published."}
 
 
