@@ -28,6 +28,7 @@ ALLOWED = {
     "media/encode.py": ({"av.open", "add_stream", "mux", "save"}, "the encoders themselves"),
     "produce/road.py": ({"write_video", "write_still"}, "the one road: what it writes is marked, and signed after"),
     "produce/previews.py": ({"write_still"}, "screened, labelled and marked there, and gone with its job"),
+    "generate/parallel.py": ({"save"}, "what rank 0 tells the others, in memory"),
     "worlds/sheet.py": ({"save"}, "rendered worlds, in which no generator has a part"),
     "worlds/pack.py": ({"save"}, "the sprites of a pack, as strips"),
     "safety/frames.py": ({"save"}, "into memory, as the frame model wants its pictures prepared"),
@@ -38,7 +39,11 @@ ALLOWED = {
     "cli/evaluate.py": ({"save"}, "no picture: the judges"),
     "recipes/safety.py": ({"save"}, "no picture: the prompt classifier"),
 }
-GENERATES = {"produce/road.py": "the one road", "evaluate/makers.py": "frames in memory, for judges only"}
+GENERATES = {
+    "produce/road.py": "the one road",
+    "evaluate/makers.py": "frames in memory, for judges only",
+    "evaluate/shortcuts.py": "frames in memory, compared with each other",
+}
 GENERATORS = ("hibari.generate.generator", "load_backend")
 ENCODES = {"media", "produce"}
 

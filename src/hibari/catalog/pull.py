@@ -266,7 +266,7 @@ def _finish(model: Published, partial: Path, target: Path, record: Pulled) -> Pa
     for path in partial.rglob("*"):
         if path.is_file() and str(path.relative_to(partial)) not in keep:
             path.unlink()
-    record.save(partial)
+    record.write(partial)
     try:
         found = open_folder(partial, model.name)
         if found.published != model:

@@ -41,6 +41,6 @@ class Pulled:
         except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise BadWeights(f"{path}: not the record of a pull ({error}).", option="model") from error
 
-    def save(self, folder: Path) -> None:
+    def write(self, folder: Path) -> None:
         """Write the record; raises OSError."""
         (folder / FILE).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")

@@ -21,7 +21,7 @@ from hibari.generate.footprint import (
 from hibari.generate.plan import Plan
 
 STAGES = ("load", "text", "denoise", "decode")
-PROGRAM = 235e6  # Python, torch and Hibari before any model
+PROGRAM = 163e6  # Python, torch and Hibari before any model
 LIBRARY = 160e6  # transformers, where it runs the text encoder
 PACKING = 16  # bytes that each weight of a layer takes for a moment while it is brought into a byte
 IN_FLIGHT = 3  # layers that are there at once where they are streamed: in use, coming, and being read

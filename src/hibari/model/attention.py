@@ -44,7 +44,8 @@ def attend(
         return F.scaled_dot_product_attention(q_BNLK, k_BNMK, v_BNMK, attn_mask=bias, scale=scale).transpose(1, 2)
     scale = q_BLNK.shape[-1] ** -0.5 if scale is None else scale
     k_BNMK = k_BNMK if scale == 1.0 else k_BNMK * scale
-    return _in_chunks(q_BNLK, k_BNMK, v_BNMK, bias).transpose(1, 2)
+    out_BNLK: Tensor = _Chunked.apply(q_BNLK, k_BNMK, v_BNMK, bias, torch.is_grad_enabled())
+    return out_BNLK.transpose(1, 2)
 
 
 def attend_in_part(q_BLNK: Tensor, k_BMNK: Tensor, v_BMNK: Tensor, scale: float) -> tuple[Tensor, Tensor]:
@@ -72,13 +73,6 @@ def attend_by_block(q_BLNK: Tensor, k_BLNK: Tensor, v_BLNK: Tensor, block: int, 
     starts = range(0, q_BLNK.shape[1], block)
     ends = ((start, min(start + block, q_BLNK.shape[1])) for start in starts)
     return torch.cat([attend(q_BLNK[:, a:b], k_BLNK[:, :b], v_BLNK[:, :b], scale=scale) for a, b in ends], dim=1)
-
-
-@torch.compiler.disable
-def _in_chunks(q_BNLK: Tensor, k_BNMK: Tensor, v_BNMK: Tensor, bias: Tensor | None) -> Tensor:
-    """Left as it is by a compiler, which would write out the loop over all blocks."""
-    out_BNLK: Tensor = _Chunked.apply(q_BNLK, k_BNMK, v_BNMK, bias, torch.is_grad_enabled())
-    return out_BNLK
 
 
 class _Chunked(torch.autograd.Function):

@@ -6,7 +6,8 @@ import torch
 from torch.utils._triton import has_triton
 
 from hibari.errors import MissingDependency
-from hibari.model.dit import WanDiT
+from hibari.model.attention import attend
+from hibari.model.dit import Attention, WanDiT
 
 CPU_COMPILERS = ("g++", "clang++", "c++")
 
@@ -14,6 +15,7 @@ CPU_COMPILERS = ("g++", "clang++", "c++")
 def compile_blocks(dit: WanDiT, device: torch.device) -> None:
     """Compile each block in place; they share their code, so that one is compiled and all use it.
 
+    Attention stays as it is: a compiler would write out its loop over all blocks of scores.
     Raises MissingDependency where there is no compiler: nothing runs uncompiled that was to be compiled.
     """
     if device.type == "cpu" and not any(map(shutil.which, CPU_COMPILERS)):
@@ -26,5 +28,9 @@ def compile_blocks(dit: WanDiT, device: torch.device) -> None:
         raise MissingDependency(
             "torch.compile needs Triton, and it is not there.", option="compile", hint="Install triton, or turn it off."
         )
+    as_it_is = torch.compiler.disable(attend)
+    for layer in dit.modules():
+        if isinstance(layer, Attention):
+            layer.attend = as_it_is
     for block in dit.blocks:
         block.compile()

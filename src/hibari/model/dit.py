@@ -79,7 +79,7 @@ class RunInputs:
     slots_BS: Tensor
     slot_bias: Tensor
     pictures_B: Tensor  # of all the pack's pictures, those that each clip looks at; unused where there are none
-    attend: Attend = attend  # how its tokens look at each other
+    attend: Attend | None = None  # how its tokens look at each other; None: at all of them
 
 
 class Attention(nn.Module):
@@ -92,6 +92,7 @@ class Attention(nn.Module):
         super().__init__()
         width = config.width
         self.eps = config.eps
+        self.attend: Attend = attend
         self.head_shape = (config.num_attention_heads, config.attention_head_dim)
         self.to_q = nn.Linear(width, width)
         self.to_k = nn.Linear(width, width)
@@ -157,7 +158,7 @@ class Block(nn.Module):
         by_run = (_split(projection(y_LD), runs) for projection in (layer.to_q, layer.to_k, layer.to_v))
         for run, q_BLD, k_BLD, v_BLD in zip(runs, *by_run, strict=True):
             queries, keys = layer.queries(q_BLD, run.rotations_LJ), layer.keys(k_BLD, run.rotations_LJ)
-            parts.append(run.attend(queries, keys, layer.values(v_BLD), scale=1.0))
+            parts.append((run.attend or layer.attend)(queries, keys, layer.values(v_BLD), scale=1.0))
         return layer.to_out(_join(parts))
 
     def _cross_attend(self, y_LD: Tensor, runs: Sequence[RunInputs], text: LayerKeys) -> Tensor:
@@ -166,10 +167,10 @@ class Block(nn.Module):
         for run, q_BLD in zip(runs, _split(layer.to_q(y_LD), runs), strict=True):
             queries = layer.queries(q_BLD)
             keys, values = text.keys[run.slots_BS], text.values[run.slots_BS]
-            part = attend(queries, keys, values, run.slot_bias, scale=1.0)
+            part = layer.attend(queries, keys, values, run.slot_bias, scale=1.0)
             if text.image_keys is not None and text.image_values is not None:
                 keys, values = text.image_keys[run.pictures_B], text.image_values[run.pictures_B]
-                part = part + attend(queries, keys, values, scale=1.0)
+                part = part + layer.attend(queries, keys, values, scale=1.0)
             parts.append(part)
         return layer.to_out(_join(parts))
 
@@ -296,7 +297,7 @@ class WanDiT(nn.Module):
             turns = rotations(run.grid, self.config.attention_head_dim, device, dtype, run.references)
             slots_BS, slot_bias = text.slots(first, run.count)
             pictures_B = torch.tensor(text.pictures[first : first + run.count], device=device)
-            attends: Attend = attend
+            attends: Attend | None = None
             if layout.causal_frames:
                 assert not run.references, "reference pictures are in no block"
                 attends = partial(attend_by_block, block=layout.causal_frames * run.grid.tokens_per_frame)

@@ -124,7 +124,7 @@ class _Split:
         clips, tokens = run.shape
         parts = self.ranks.parts(tokens)
         mine = parts[self.ranks.rank]
-        meet = partial(self.exchange, ranks=self.ranks, parts=parts, inner=run.attend)
+        meet = partial(self.exchange, ranks=self.ranks, parts=parts, inner=run.attend or attend)
         shape = (clips, mine.stop - mine.start)
         return replace(run, shape=shape, rotations_LJ=run.rotations_LJ[mine], attend=meet)
 
