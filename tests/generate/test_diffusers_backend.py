@@ -1,5 +1,6 @@
 """What the diffusers backend makes is what the pipeline makes when it is called by hand. About 15 seconds."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,14 @@ def test_large_frames_are_decoded_in_tiles(tmp_path: Path) -> None:
     assert backend.pipeline.vae.use_tiling
     frames(backend, size="96x64", steps=1, guidance=2.0)
     assert not backend.pipeline.vae.use_tiling
+
+
+def test_what_a_pipeline_refuses_is_the_requests_fault(tmp_path: Path) -> None:
+    backend = load(tmp_path, "ltx")
+    plan = make_plan(GenerationRequest(prompt="a"), backend.model, 1)
+    odd = replace(plan, render=replace(plan.render, width=100))
+    with pytest.raises(InvalidRequest, match="LTXPipeline of diffusers refuses this: .* divisible by 32"):
+        backend.make_latent(odd, Prompt("a"))
 
 
 def test_what_is_no_such_video_is_refused(tmp_path: Path) -> None:

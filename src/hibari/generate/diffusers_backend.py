@@ -68,7 +68,7 @@ class DiffusersBackend:
         noise_CTHW: Tensor | None = None,
         on_estimate: Callable[[Tensor], None] | None = None,  # noqa: ARG002  # a pipeline hands out none
     ) -> Tensor:
-        """The frames (3,T,H,W) that the pipeline makes, uint8; raises InvalidRequest for a prompt that is too long.
+        """The frames (3,T,H,W) that the pipeline makes, uint8; raises InvalidRequest for what it refuses.
 
         The pipeline draws its noise itself, all of it from the plan's seed.
         """
@@ -85,6 +85,8 @@ class DiffusersBackend:
             with torch.random.fork_rng(devices=devices):
                 torch.manual_seed(plan.seed)  # for what a pipeline draws past the generator that it is given
                 made = self.pipeline(**arguments)
+        except ValueError as error:  # a pipeline's own word on what it is asked for
+            raise InvalidRequest(f"{self.model.form.pipeline} of diffusers refuses this: {_line(error)}") from error
         finally:
             self.pipeline.maybe_free_model_hooks()
         return self._frames(made.frames[0], plan)
