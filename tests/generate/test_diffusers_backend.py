@@ -84,8 +84,8 @@ def test_large_frames_are_decoded_in_tiles(tmp_path: Path) -> None:
 def test_what_a_pipeline_refuses_is_the_requests_fault(tmp_path: Path) -> None:
     backend = load(tmp_path, "ltx")
     plan = make_plan(GenerationRequest(prompt="a"), backend.model, 1)
-    odd = replace(plan, render=replace(plan.render, width=100))
-    with pytest.raises(InvalidRequest, match="LTXPipeline of diffusers refuses this: .* divisible by 32"):
+    odd = replace(plan, render=plan.render._replace(width=100))
+    with pytest.raises(InvalidRequest, match=r"LTXPipeline of diffusers refuses this: .* divisible by 32"):
         backend.make_latent(odd, Prompt("a"))
 
 
