@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from hibari.errors import BadWeights, Cancelled, InvalidRequest
 from hibari.media.encode import write_video
@@ -70,6 +70,21 @@ def test_windows_are_counted_as_one_walk(maker: Hibari, tmp_path: Path) -> None:
     record = maker.generate(request, output=tmp_path / "a.mp4", on_progress=told.append)
     assert record.plan.render.frames == 49, "two windows of 33"
     assert [each.done for each in told if each.stage == "denoise"] == [0, 0, 1, 1, 2, 2, 3]
+
+
+def test_weights_that_come_into_the_place_of_others_are_loaded(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    folder = build_tiny_foreign(tmp_path / "models/ltx", "ltx")
+    maker = Hibari(home=tmp_path, model="ltx", device="cpu", dtype="float32")
+    before = maker.generate(ask(), output=tmp_path / "a.mp4")
+    path = folder / "transformer/diffusion_pytorch_model.safetensors"
+    tensors = load_file(path)
+    save_file({key: tensor.clone() * 1.5 for key, tensor in tensors.items()}, tmp_path / "new", {"format": "pt"})
+    (tmp_path / "new").replace(path)
+    after = maker.generate(ask(), output=tmp_path / "b.mp4")
+    assert after.making.frames_sha256 != before.making.frames_sha256 and maker.held == ("ltx",)
+    entries = [maker.door.ledger.find(record.id) for record in (before, after)]
+    assert len({entry.weights_sha256 for entry in entries if entry is not None}) == 2
 
 
 def test_a_model_that_needs_an_image_is_loaded_ahead(house: Path) -> None:
