@@ -10,7 +10,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -152,7 +152,10 @@ def _alone(target: Path) -> Iterator[Path]:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise InvalidRequest(f"{target.name} is on its way here already.", option="name") from error
-        _check_absent(target)  # another may have finished it, and given this very folder its name
+        if target.exists():  # another has finished it since, and given this very folder its name
+            with suppress(OSError):
+                partial.rmdir()
+        _check_absent(target)
         yield partial
     except OSError as error:
         raise output_error(Path(error.filename or partial), error) from error
