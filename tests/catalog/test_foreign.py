@@ -1,6 +1,7 @@
 """Folders that diffusers runs: found, checked and described without diffusers or torch. About 3 seconds."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -156,6 +157,15 @@ def test_parts_that_are_missing_or_broken(home: Path) -> None:
     assert find(home).name == "ltx", "a pickle beside safetensors is left alone"
     (folder / "tokenizer/tokenizer_config.json").unlink()
     assert "not there" in refusal(home)
+
+
+def test_an_index_without_parts_and_a_config_that_is_a_pipe(home: Path) -> None:
+    folder = home / "models/ltx"
+    os.mkfifo(folder / "vae/other_config.json")
+    assert "vae/other_config.json: not a file" in refusal(home)
+    (folder / "vae/other_config.json").unlink()
+    write_json(folder / "model_index.json", {"_class_name": "LTXPipeline"})
+    assert "names no part with weights" in refusal(home)
 
 
 def test_code_of_its_own_is_refused(home: Path) -> None:

@@ -255,6 +255,8 @@ def _shards(index: Path) -> set[str]:
 
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file; raises BadWeights."""
+    if path.exists() and not path.is_file():  # a pipe would be waited for without end
+        raise BadWeights(f"{path}: not a file.", **_AGAIN)
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -38,6 +38,8 @@ def open_foreign(folder: Path, pipeline: str, index: dict[str, Any], name: str, 
     _check_call(pipeline, call)
     parts = _parts(folder, index)
     files = tuple(path for part, class_name in parts.items() for path in _files(folder / part, class_name))
+    if not files:
+        raise BadWeights(f"{folder}: its model_index.json names no part with weights.", option="model")
     for path in files:
         read_header(path)
     scheduler = _scheduler(folder)
