@@ -92,10 +92,10 @@ def test_a_weight_is_off_by_half_a_step_at_most(kind: Kind, dtype: torch.dtype) 
     assert bool(((widened - weight).abs() <= step * 1.02 + peak * 2**-7).all())
 
 
-def test_own_weights_are_taken_where_no_file_is_read() -> None:
+def test_layers_of_any_module_are_stored() -> None:
     layers = nn.ModuleList([nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2, bias=False))])
     x = torch.randn(3, 8)
     exact = layers[0](x).detach()
-    store(layers, Storage(kind="int8"), CPU, torch.float32)
+    store(layers, Storage(kind="int8"), CPU, torch.float32, dict(layers.state_dict()).__getitem__)
     assert isinstance(layers[0][0], StoredLinear)
     assert psnr(layers[0](x), exact) > 30

@@ -81,11 +81,18 @@ def _held(anatomy: Anatomy, fit: Fit, where: Where) -> dict[str, float]:
     image = anatomy.image.total * where.size if anatomy.image is not None else 0.0
     vae = anatomy.vae_weights.total * where.size
     experts = [_expert_bytes(each, fit, where) for each in anatomy.experts]
-    packing = max(each.largest for each in anatomy.experts) * PACKING if fit.storage != "exact" else 0.0
+    packing, text_packing = 0.0, 0.0
+    if fit.storage != "exact":
+        packing, text_packing = (PACKING * max(w.largest for w in of) for of in (anatomy.experts, [anatomy.text]))
     if fit.offload == "none":
         everything = text + image + vae + sum(experts)
         return dict.fromkeys(STAGES, everything) | {"load": everything + packing}
-    return {"load": max(experts) + packing, "text": text, "denoise": max(experts) + vae * bool(image), "decode": vae}
+    return {
+        "load": max(experts) + packing,
+        "text": text + text_packing,
+        "denoise": max(experts) + vae * bool(image),
+        "decode": vae,
+    }
 
 
 def _text_bytes(anatomy: Anatomy, fit: Fit, where: Where) -> float:

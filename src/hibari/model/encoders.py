@@ -14,7 +14,6 @@ from torch import Tensor
 
 from hibari.errors import BadWeights
 from hibari.model.quantised import Kind
-from hibari.model.stored import Storage, store
 from hibari.model.text import MiniLMTextEncoder
 
 
@@ -48,11 +47,7 @@ def load_text_encoder(
 
         # float16 is too narrow for the sums inside a T5.
         wide = torch.float32 if dtype == torch.float32 else torch.bfloat16
-        made = UMT5TextEncoder.load(place, tokenizer, device=device if storage == "exact" else "cpu", dtype=wide)
-        if storage != "exact":
-            store(made.encoder.encoder.block, Storage(kind=storage), torch.device(device), wide)
-            made.encoder.to(device)
-        return made
+        return UMT5TextEncoder.load(place, tokenizer, device=device, dtype=wide, storage=storage)
     raise BadWeights(f"{place}: a {kind} is no text encoder of a model that Hibari runs.")
 
 

@@ -112,21 +112,17 @@ def store(
     storage: Storage,
     device: torch.device,
     dtype: torch.dtype,
-    read: Callable[[str], Tensor] | None = None,
+    read: Callable[[str], Tensor],
 ) -> None:
     """Replace every linear layer in `blocks`, in place, by one whose weights are stored.
 
-    `read` gives the tensor of a key such as "0.ffn_in.weight", which may lie in a mapped file; without it the layers'
-    own weights are taken, and let go one by one.
+    `read` gives the tensor of a key such as "0.ffn_in.weight", which may lie in a mapped file.
     """
     stream = Stream(device, dtype) if storage.place != "device" else None
     layers = [(name, module) for name, module in blocks.named_modules() if isinstance(module, nn.Linear)]
     for name, layer in layers:
-        weight = read(f"{name}.weight") if read is not None else layer.weight.detach()
-        bias = None
-        if layer.bias is not None:
-            bias = read(f"{name}.bias") if read is not None else layer.bias.detach()
-            bias = bias.to(device, dtype, copy=True)
+        weight = read(f"{name}.weight")
+        bias = read(f"{name}.bias").to(device, dtype, copy=True) if layer.bias is not None else None
         source = Packed("exact", weight) if storage.place == "disk" else pack(weight, storage.kind, dtype)
         source = _placed(source, storage, device)
         fetch = stream.add(source) if stream is not None else lambda source=source: source

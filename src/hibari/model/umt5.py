@@ -16,6 +16,7 @@ from torch import Tensor
 
 from hibari.errors import InvalidRequest, MissingDependency, install
 from hibari.model.pretrained import EXTRA, load_pretrained, load_tokenizer
+from hibari.model.quantised import Kind
 
 MAX_TOKENS = 512  # with the one that ends each prompt
 
@@ -29,11 +30,20 @@ class UMT5TextEncoder:
 
     @classmethod
     def load(
-        cls, place: Path, tokenizer: Path, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.bfloat16
+        cls,
+        place: Path,
+        tokenizer: Path,
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.bfloat16,
+        storage: Kind = "exact",
     ) -> "UMT5TextEncoder":
-        """Read an encoder (a folder, or an original's file) and a tokenizer; raises BadWeights or MissingDependency."""
+        """Read an encoder (a folder, or an original's file) and a tokenizer; raises BadWeights or MissingDependency.
+
+        `storage` says how the linear layers of its blocks are kept.
+        """
         made = load_tokenizer(tokenizer)
-        return cls(load_pretrained("UMT5EncoderModel", place, device, dtype), made)
+        return cls(load_pretrained("UMT5EncoderModel", place, device, dtype, storage), made)
 
     @torch.inference_mode()
     def encode(self, prompts: Sequence[str], *, option: str = "prompt") -> list[Tensor]:

@@ -92,6 +92,18 @@ def read_tensors(
     return found
 
 
+def tensor_keys(folder: Path) -> set[str]:
+    """The keys of all tensors in a folder; raises BadWeights."""
+    keys: set[str] = set()
+    for path in _tensor_files(folder):
+        try:
+            with safe_open(path, framework="pt") as file:
+                keys.update(file.keys())
+        except (SafetensorError, OSError) as error:
+            raise BadWeights(f"{path}: not a whole safetensors file ({error}).") from error
+    return keys
+
+
 def _read_file(
     path: Path, listed: set[str] | None, known: Mapping[str, tuple[int, ...]], original: bool
 ) -> Iterator[tuple[str, Tensor]]:
