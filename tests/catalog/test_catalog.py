@@ -193,3 +193,9 @@ def test_other_weights_in_the_same_place_are_another_model(home: Path) -> None:
     assert find(home) != before
     with pytest.raises(BadWeights, match="changed while it was in use"):
         before.weights_sha256  # noqa: B018  # else a record would name weights that made nothing
+
+
+def test_a_model_has_the_name_that_finds_it(home: Path) -> None:
+    (home / "models/tiny").rename(home / "models/other")
+    assert find(home, "other").name == "other", "a replay looks for this name"
+    assert find(home, str(home / "models/other")).name == "tiny", "its card's, of a folder elsewhere"

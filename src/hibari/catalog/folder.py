@@ -7,7 +7,7 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -114,9 +114,11 @@ def open_folder(folder: Path, name: str = "", digests: Digests | None = None) ->
     if not folder.is_dir():
         raise BadWeights(f"{folder}: no such folder.", option="model")
     try:
-        return _open(folder, name or folder.name, digests or Digests(None))
+        model = _open(folder, name or folder.name, digests or Digests(None))
     except OSError as error:  # nobody may read it, or it goes while it is read
         raise BadWeights(f"{error.filename or folder}: cannot be read ({error.strerror}).", option="model") from error
+    # Who finds it by a name meets it under that name, in lists and in records, whatever its card says.
+    return replace(model, card=replace(model.card, name=name)) if name else model
 
 
 def _open(folder: Path, name: str, digests: Digests) -> Model:
