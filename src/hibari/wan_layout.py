@@ -84,7 +84,7 @@ _SAME = ("eps", "ffn_dim", "freq_dim", "num_layers")
 _RENAMED = {"num_heads": "num_attention_heads", "in_dim": "in_channels", "out_dim": "out_channels"}
 _OTHER = frozenset({"dim", "model_type", "text_len", "inject_sample_info"})
 # Fixed in the code of every release, and left out of its configs.
-_FIXED: Mapping[str, Any] = MappingProxyType(
+FIXED: Mapping[str, Any] = MappingProxyType(
     {
         "text_dim": 4096,
         "patch_size": [1, 2, 2],
@@ -96,7 +96,7 @@ _FIXED: Mapping[str, Any] = MappingProxyType(
 _IMAGE_DIM = 1280
 _TWO_PICTURES = 2 * 257
 FLOW_SHIFT = 5.0  # what generate.py takes where a task asks for no other
-_BOUNDARY = {16: 0.875, 36: 0.9}  # of Wan 2.2, by the channels that its transformers take
+BOUNDARY = {16: 0.875, 36: 0.9}  # of Wan 2.2, by the channels that its transformers take
 
 
 def is_original(folder: Path) -> bool:
@@ -142,7 +142,7 @@ def dit_values(folder: Path) -> dict[str, Any]:
         sees = kind in ("i2v", "flf2v") and folder.name not in EXPERTS
         published = {key: values[key] for key in _SAME} | {new: values[key] for key, new in _RENAMED.items()}
         published |= {
-            **_FIXED,
+            **FIXED,
             "_class_name": "WanTransformer3DModel",
             "attention_head_dim": width // values["num_heads"],
             "image_dim": _IMAGE_DIM if sees else None,
@@ -195,10 +195,10 @@ def index(folder: Path, name: str) -> dict[str, Any]:
     }
     known: dict[str, Any] = {part: parts[part] for part in found}
     if "transformer_2" in found:
-        if values["in_channels"] not in _BOUNDARY:
+        if values["in_channels"] not in BOUNDARY:
             raise BadWeights(
                 f"{folder}: two experts of {values['in_channels']} channels are no known form.", option="model"
             )
-        known["boundary_ratio"] = _BOUNDARY[values["in_channels"]]
+        known["boundary_ratio"] = BOUNDARY[values["in_channels"]]
     known["expand_timesteps"] = VAES[found["vae"].name]["z_dim"] == 48
     return {"_class_name": pipeline, **known}

@@ -1,9 +1,11 @@
-"""`hibari plan`: memory, time and the way that fits, without torch. About 8 s."""
+"""`hibari plan`: memory, time and the way that fits, without torch. About 12 s."""
 
 import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -38,6 +40,21 @@ def test_a_time_is_told_once_the_machine_was_measured(run_without_torch: Run, tm
     common = ("plan", "--model", "hibari-mini", "--home", str(tmp_path), "--device", "cpu", "--dtype", "float32")
     assert "time      about" in run_without_torch(*common).stdout
     assert json.loads(run_without_torch(*common, "--json").stdout)["seconds"]["denoise"] > 0
+
+
+@pytest.mark.parametrize("name", ["wan2.1-t2v-14b", "wan2.1-flf2v-14b-720p", "wan2.2-i2v-a14b"])
+def test_a_model_that_is_not_here_is_planned_before_it_is_pulled(
+    run_without_torch: Run, tmp_path: Path, name: str
+) -> None:
+    common = ("plan", "--model", name, "--home", str(tmp_path), "--device", "cpu", "--dtype", "bfloat16")
+    said = run_without_torch(*common, "--memory", "90")
+    assert said.returncode == 0, said.stderr
+    assert said.stdout.splitlines()[1].startswith(f"  not here  hibari pull {name} (")
+    values = json.loads(run_without_torch(*common, "--memory", "90", "--json").stdout)
+    assert values["here"] is False
+    assert 28e9 < values["memory"]["load"] < 50e9, "14 billion weights of two bytes, and what reads the prompt"
+    refused = run_without_torch(*common, "--memory", "2")
+    assert refused.returncode == 2 and f"by {name} takes" in refused.stderr
 
 
 def test_settings_that_exclude_each_other(run_without_torch: Run, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from hibari.catalog.find import check_model_licence, check_names, find, look, na
 from hibari.catalog.folder import Model, open_folder
 from hibari.catalog.form import SETTINGS, Form
 from hibari.catalog.loras import Lora, LoraLayer, check_lora_names, find_loras, lora_names
+from hibari.catalog.unpulled import unpulled
 from hibari.catalog.world import World
 
 __all__ = [
@@ -30,4 +31,5 @@ __all__ = [
     "lora_names",
     "names",
     "open_folder",
+    "unpulled",
 ]

@@ -8,8 +8,7 @@ import typer
 from hibari.cli.options import Home, Json, Memory, Offload, Storage, new_app
 from hibari.config import Settings
 from hibari.produce.foreseen import NOT_KNOWN, STAGES, Fitted, as_values, fit_plan
-from hibari.produce.job import Plan, check
-from hibari.request import GenerationRequest
+from hibari.produce.job import Plan, look_ahead
 
 app = new_app()
 GB = 1e9
@@ -34,13 +33,20 @@ def plan(
     given: dict[str, Any] = {"memory": memory, "storage": storage, "offload": offload, "device": device, "dtype": dtype}
     settings = Settings.load(home=home, **given)
     asked: dict[str, Any] = {"model": model, "size": size, "seconds": seconds, "steps": steps, "guidance": guidance}
-    request = GenerationRequest(prompt="-", **{name: value for name, value in asked.items() if value is not None})
-    found, planned = check(request, settings)
+    found, planned, is_here = look_ahead({name: value for name, value in asked.items() if value is not None}, settings)
     fitted = fit_plan(found, planned, settings)
     if as_json:
-        print(json.dumps(_facts(found.name, planned) | (as_values(fitted) if fitted is not None else {})))
+        print(
+            json.dumps(
+                _facts(found.name, planned) | {"here": is_here} | (as_values(fitted) if fitted is not None else {})
+            )
+        )
         return 0
     print(_what(found.name, planned))
+    if not is_here:
+        assert found.published is not None, "no other is looked ahead at"
+        gigabytes = min(found.published.gigabytes.values())
+        print(f"  not here  hibari pull {found.name} ({gigabytes:.0f} GB or more, {found.card.licence})")
     for note in planned.notes:
         print(f"  {note}")
     print(

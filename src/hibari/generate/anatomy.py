@@ -4,47 +4,17 @@ It is read to foresee what a generation takes, so it knows of every layer how mu
 what it does.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from hibari.catalog import Model
-from hibari.catalog.folder import METADATA, read_header, weight_files
 from hibari.errors import BadWeights
-from hibari.wan_layout import TEXT_ENCODER
+from hibari.generate import weights
+from hibari.generate.weights import Weights
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
-NUMBER_BYTES = {TEXT_ENCODER: 2}  # of each number in a file of an original checkpoint; in the others it has four
-KEPT_WHOLE = ("relative_attention_bias", "shared", "embed", "norm")  # of a text encoder: never stored in bytes
-
-
-@dataclass(frozen=True, kw_only=True)
-class Weights:
-    """Numbers in a part: all of them, those in the linear layers of its blocks, and in the largest of these layers."""
-
-    total: int
-    in_blocks: int = 0
-    largest: int = 0
-
-    @classmethod
-    def of(cls, place: Path, blocks: str) -> Self:
-        """The weights of a part, by its files' headers; its blocks' keys begin with `blocks`.
-
-        A file of an original checkpoint has no header that can be read without torch: it counts by its size.
-        """
-        if place.is_file():
-            return cls(total=place.stat().st_size // NUMBER_BYTES.get(place.name, 4))
-        counts = dict(_counts(place))
-        linear = [
-            prod(shape)
-            for key, shape in counts.items()
-            if key.startswith(blocks) and key.endswith(".weight") and len(shape) == 2
-            and not any(word in key for word in KEPT_WHOLE)
-        ]  # fmt: skip
-        total = sum(prod(shape) for shape in counts.values())
-        return cls(total=total, in_blocks=sum(linear), largest=max(linear, default=0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +66,7 @@ def anatomy_of(model: Model) -> Anatomy:
 
 
 def _read(model: Model) -> Anatomy:
-    places, experts = model.places, model.form.experts
+    experts, own = model.form.experts, _weights(model)
     dit, vae = model.configs[experts[0]], model.configs["vae"]
     is_bert = model.configs.get("text_encoder", {}).get("model_type") == "bert"
     return Anatomy(
@@ -109,12 +79,23 @@ def _read(model: Model) -> Anatomy:
             patch=prod(dit["patch_size"]),
         ),
         vae=_vae_sizes(vae),
-        experts=tuple(Weights.of(places[expert], "blocks.") for expert in experts),
-        vae_weights=Weights.of(places["vae"], "-"),
-        text=Weights.of(places["text_encoder"], "encoder.block."),
+        experts=tuple(own[expert] for expert in experts),
+        vae_weights=own["vae"],
+        text=own["text_encoder"],
         text_bytes=4 if is_bert else 0,
-        image=Weights.of(places["image_encoder"], "-") if "image_encoder" in places else None,
+        image=own.get("image_encoder"),
     )
+
+
+def _weights(model: Model) -> dict[str, Weights]:
+    """The weights of each part: by its files, or of a model that is not here by its configs."""
+    blocks = dict.fromkeys(model.form.experts, "blocks.") | {"text_encoder": "encoder.block."}
+    parts = (*model.form.experts, "vae", "text_encoder", "image_encoder")
+    if model.places:
+        return {part: Weights.of(model.places[part], blocks.get(part, "-")) for part in parts if part in model.places}
+    found = {expert: weights.of_transformer(model.configs[expert]) for expert in model.form.experts}
+    found |= {"vae": weights.VAES[model.strides.channels], "text_encoder": weights.TEXT}
+    return found | ({"image_encoder": weights.IMAGE} if model.form.image_states != "none" else {})
 
 
 def _vae_sizes(config: Mapping[str, Any]) -> VAESizes:
@@ -128,10 +109,3 @@ def _vae_sizes(config: Mapping[str, Any]) -> VAESizes:
         out_channels=config.get("out_channels", 3),
         patch=config.get("patch_size") or 1,
     )
-
-
-def _counts(folder: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
-    for path in weight_files(folder):
-        for key, entry in read_header(path).items():
-            if key != METADATA:
-                yield key, tuple(entry["shape"])

@@ -7,7 +7,7 @@ weights and of libraries, are left out: the operating system takes them back whe
 from dataclasses import dataclass
 
 from hibari.catalog import Model
-from hibari.generate.anatomy import BYTES, Anatomy, Weights
+from hibari.generate.anatomy import BYTES, Anatomy
 from hibari.generate.calibration import Calibration
 from hibari.generate.fit import Fit
 from hibari.generate.footprint import (
@@ -19,6 +19,7 @@ from hibari.generate.footprint import (
     denoising_work,
 )
 from hibari.generate.plan import Plan
+from hibari.generate.weights import Weights
 
 STAGES = ("load", "text", "denoise", "decode")
 PROGRAM = 163e6  # Python, torch and Hibari before any model

@@ -4,7 +4,7 @@ import re
 import secrets
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hibari import catalog
 from hibari.config import Settings
@@ -20,7 +20,16 @@ from hibari.request import GenerationRequest
 if TYPE_CHECKING:
     from hibari.media.fit import Frame
 
-__all__ = ["ClipShape", "Job", "Plan", "check", "clip_shape", "prepare"]  # plans and clips are spoken of by who checks
+__all__ = [
+    "ClipShape",
+    "Job",
+    "Plan",
+    "check",
+    "clip_shape",
+    "look_ahead",
+    "plainest",
+    "prepare",
+]  # plans and clips are spoken of by who checks
 NO_SEED_ABOVE = 2**31  # of the seeds that we draw: short enough to type again
 
 
@@ -70,6 +79,25 @@ def check(request: GenerationRequest, settings: Settings, clip: ClipShape | None
     if request.video is not None and clip is None:
         clip = look_at_clip(request.video).shape
     return model, _plan(request, model, request.seed or 0, clip, settings)
+
+
+def plainest(card: catalog.Card) -> GenerationRequest:
+    """The least that can be asked of a model: words, and with them the images that it cannot do without."""
+    words_do = "text to video" in card.verbs
+    image = None if words_do else Path("-")
+    return GenerationRequest(prompt="-", image=image, end_image=None if "image to video" in card.verbs else image)
+
+
+def look_ahead(asked: dict[str, Any], settings: Settings) -> tuple[catalog.Model, Plan, bool]:
+    """The model and the plan of a request of which nobody said more, and whether the model is here.
+
+    A published model counts as it would be once it is pulled. Raises what is wrong with either.
+    """
+    name = asked.get("model") or settings.model
+    absent = catalog.unpulled(name, settings)
+    model = absent or catalog.find(name, settings)
+    request = replace(plainest(model.card), **asked)
+    return model, _plan(request, model, 0, None, settings), absent is None
 
 
 def prepare(request: GenerationRequest, output: Path | str | None, settings: Settings, made: Made | None = None) -> Job:

@@ -19,7 +19,7 @@ from hibari.media.files import beside, check_writable
 from hibari.media.suffixes import format_of
 from hibari.produce.foreseen import Fit, Made, fit_plan, made_in
 from hibari.produce.frames import decoded, give_memory_back
-from hibari.produce.job import Job, check, prepare
+from hibari.produce.job import Job, check, plainest, prepare
 from hibari.produce.latents import Kept, digest_of, keeping
 from hibari.produce.previews import Previewer, Previews
 from hibari.produce.progress import OnProgress, Progress, Stopwatch
@@ -93,7 +93,7 @@ class Hibari:
         """Open the door and load the model of the settings, so that the first request need not wait for them."""
         self.door  # noqa: B018  # it opens when it is asked for
         card = catalog.find(self.settings.model, self.settings).card
-        model, plan = check(_plainest(card), self.settings)
+        model, plan = check(plainest(card), self.settings)
         fitted = fit_plan(model, plan, self.settings)
         self._generator(model, fitted.fit if fitted is not None else Fit())
 
@@ -396,13 +396,6 @@ def deliver(passage: "Passage", frames: Iterator["Frame"], making: Callable[[], 
         made = making()
         with beside(passage.place, keep=False) as partial:
             return passage.release(unsigned, partial, made)
-
-
-def _plainest(card: catalog.Card) -> GenerationRequest:
-    """The least that can be asked of a model: words, and with them the images that it cannot do without."""
-    words_do = "text to video" in card.verbs
-    image = None if words_do else Path("-")
-    return GenerationRequest(prompt="-", image=image, end_image=None if "image to video" in card.verbs else image)
 
 
 def _load(model: catalog.Model, settings: Settings, fit: Fit, team: "Team | None" = None) -> "Backend":
