@@ -158,4 +158,6 @@ def test_a_licence_that_has_to_be_accepted(start: Pull, hub: Hub) -> None:
 def test_a_wrong_command(start: Pull) -> None:
     assert "no published model that Hibari knows. Known: wan2.1-t2v-1.3b" in refusal(ended(start("pull", "wan")))
     assert "Allowed: diffusers, original" in refusal(ended(start("pull", NAME, "--form", "gguf")))
+    assert "--from: nowhere: no such folder" in refusal(ended(start("pull", NAME, "--from", "nowhere")))
+    assert f"`hibari pull {NAME}` brings it" in refusal(ended(start("generate", "a red ball", "--model", NAME)))
     assert "a folder has the form" in refusal(ended(start("pull", NAME, "--form", "original", "--from", ".")))

@@ -7,6 +7,7 @@ from pathlib import Path
 from hibari.catalog.digests import FILE, Digests
 from hibari.catalog.folder import Model, open_folder
 from hibari.catalog.licence import check_licence
+from hibari.catalog.published import published_models
 from hibari.config import Settings
 from hibari.errors import BadWeights, UnknownModel, install
 from hibari.wan_layout import is_original
@@ -79,7 +80,9 @@ def look(name: str, settings: Settings) -> Model:
         return open_folder(folder, name, digests)
     if name in names(settings):
         return open_folder(settings.models_folder / name, name, digests)
-    raise UnknownModel(f"{name!r} is not here.", option="model", hint=_here(settings))
+    known = any(each.name == name for each in published_models())
+    hint = f"`hibari pull {name}` brings it." if known else _here(settings)
+    raise UnknownModel(f"{name!r} is not here.", option="model", hint=hint)
 
 
 def _here(settings: Settings) -> str:

@@ -75,6 +75,7 @@ def download(repository: Repository, file: RemoteFile, target: Path) -> None:
 def _hub(name: str) -> Iterator[None]:
     """The hub's refusals and the network's as one line."""
     try:
+        from huggingface_hub.constants import ENDPOINT
         from huggingface_hub.errors import GatedRepoError, HTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
     except ImportError as error:
         raise MissingDependency(
@@ -92,11 +93,13 @@ def _hub(name: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno in DISK_ERRORS:
             raise  # the disk's, not the hub's
         said = str(error).strip().splitlines() or [type(error).__name__]
-        raise BadWeights(f"{name}: the hub did not give all of it ({said[0]}).", option="name", hint=_AGAIN) from error
+        raise BadWeights(
+            f"{name}: {ENDPOINT} did not give all of it ({said[0]}).", option="name", hint=_AGAIN
+        ) from error
 
 
 DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
-_AGAIN = "The same command goes on where this one stopped."
+_AGAIN = "The same command goes on where this one stopped; with --from it takes a folder that you have."
 _ELSEWHERE = "Take it from a folder with --from."
 
 

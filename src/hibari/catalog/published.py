@@ -94,7 +94,7 @@ def published_model(name: str) -> Published:
         if each.name == name:
             return each
     known = ", ".join(each.name for each in published_models())
-    raise UnknownModel(f"{name!r} is no published model that Hibari knows.", option="model", hint=f"Known: {known}.")
+    raise UnknownModel(f"{name!r} is no published model that Hibari knows.", option="name", hint=f"Known: {known}.")
 
 
 def recognise(name: str, index: Mapping[str, Any], transformer: Mapping[str, Any]) -> Published | None:

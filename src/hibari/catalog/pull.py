@@ -90,7 +90,10 @@ def take(
     Raises BadWeights where the folder is not that model or not whole, and what `pull` raises.
     """
     target = _free_place(model, settings)
-    found = open_folder(source, model.name)
+    try:
+        found = open_folder(source, model.name)
+    except BadWeights as error:
+        raise BadWeights(error.message, option="source", hint=error.hint) from error
     if found.published != model:
         what = found.published.name if found.published else f"a {found.form.pipeline} of another architecture"
         raise BadWeights(f"{source}: holds {what}, not {model.name}.", option="source")
