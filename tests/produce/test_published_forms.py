@@ -84,7 +84,12 @@ def test_the_guidance_of_each_expert_is_on_record_and_replayed(maker: Hibari, tm
 @pytest.mark.parametrize(
     ("model", "changes", "option", "message"),
     [
-        ("ends", {"end_image": None}, "image", "cannot do image to video. It can do between images"),
+        (
+            "ends",
+            {"end_image": None},
+            "image",
+            "cannot do image to video. It can do between images. Give an end image too",
+        ),
         ("ends", {"image": None, "end_image": None, "consent": None}, "model", "cannot do text to video"),
         ("starts", {}, "end_image", "cannot do between images. It can do image to video"),
         ("either", {"strength": 0.5}, "strength", "it has no effect with either"),

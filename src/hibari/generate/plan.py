@@ -149,14 +149,24 @@ def _check_ability(request: GenerationRequest, card: Card) -> None:
             raise InvalidRequest(
                 f"{length} characters, and {card.name} reads at most {card.max_prompt}.", option=option
             )
-    verb, option = _verb(request)
-    if verb not in card.verbs:
+    for verb, option in (_verb(request), *([("text to image", "seconds")] if request.is_still else [])):
+        if verb in card.verbs:
+            continue
+        more = next((what for asked, can, what in _PICTURES if asked == verb and can in card.verbs), "")
         raise InvalidRequest(
-            f"{card.name} cannot do {verb}.", option=option, hint=f"It can do {', '.join(card.verbs)}."
+            f"{card.name} cannot do {verb}.", option=option, hint=f"It can do {', '.join(card.verbs)}. {more}".rstrip()
         )
     if len(request.references) > card.references:
         can = "no reference pictures" if not card.references else f"at most {card.references} of them"
         raise InvalidRequest(f"{len(request.references)} given, and {card.name} takes {can}.", option="references")
+
+
+_PICTURES = (
+    ("text to video", "image to video", "Give a start image."),
+    ("text to video", BETWEEN, "Give a start image and an end image."),
+    ("image to video", BETWEEN, "Give an end image too."),
+)
+"""What a request asks for, what a model can do instead, and the pictures that lead from one to the other."""
 
 
 def _check_settings(request: GenerationRequest, model: Model) -> None:
@@ -164,12 +174,12 @@ def _check_settings(request: GenerationRequest, model: Model) -> None:
     idle = [name for name in sorted(SETTINGS - model.form.settings) if getattr(request, name) not in (None, "", ())]
     if idle:
         raise InvalidRequest(
-            f"it has no effect with {model.name}, a {model.form.pipeline}.", option=idle[0], hint="Leave it out."
+            f"it has no effect with {model.name} ({model.form.pipeline}).", option=idle[0], hint="Leave it out."
         )
     guidance = model.card.guidance if request.guidance is None else request.guidance
     if str(request.shortcuts) and model.form.backend != "native":
         raise InvalidRequest(
-            f"they have no effect with {model.name}, a {model.form.pipeline}.",
+            f"they have no effect with {model.name}, which diffusers runs.",
             option="shortcuts",
             hint="Leave them out.",
         )
