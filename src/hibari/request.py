@@ -119,7 +119,12 @@ def _checked_shortcuts(given: object) -> Shortcuts:
     if not isinstance(given, Shortcuts) or not numbers:
         raise InvalidRequest(f"{_shown(given)} are no shortcuts.", option="shortcuts", hint=allowed("shortcuts"))
     if not (0 <= given.cache < 1 and 0 <= given.guidance_low < given.guidance_high <= 1):
-        raise InvalidRequest(f"{_shown(tuple(given))} is not allowed.", option="shortcuts", hint=allowed("shortcuts"))
+        interval = f"{given.guidance_low:g} to {given.guidance_high:g}"
+        raise InvalidRequest(
+            f"a cache of {given.cache:g} with guidance from {interval} is not allowed.",
+            option="shortcuts",
+            hint=allowed("shortcuts"),
+        )
     return Shortcuts(*map(float, given))
 
 
@@ -274,7 +279,7 @@ def _check_sources(request: GenerationRequest) -> None:
             request.end_image is not None and request.image is None,
             "end_image",
             "nothing leads to it.",
-            "Give an image.",
+            "Give a start image too.",
         ),
         (
             request.end_image is not None and request.is_still,
@@ -338,9 +343,10 @@ def allowed(option: str) -> str:
     if option == "size":
         return f"Give WIDTHxHEIGHT in even numbers from {MIN_SIDE} to {MAX_SIDE}, such as 576x336."
     if option == "shortcuts":
-        return "A cache from 0 to below 1 (0.1 saves much), and guidance between two noise levels from 0 to 1."
+        return "Give a cache from 0 to below 1 (0.1 saves much), and guidance from a lower level to a higher, 0 to 1."
     if option == "loras":
-        return f"Give NAME or NAME:WEIGHT, with a weight from -{MAX_LORA_WEIGHT:g} to {MAX_LORA_WEIGHT:g}."
+        weights = f"from -{MAX_LORA_WEIGHT:g} to {MAX_LORA_WEIGHT:g}"
+        return f"Give NAME, NAME:WEIGHT {weights}, or with one expert's name before the weight, NAME@high:WEIGHT."
     if option in WHOLE:
         low, high = WHOLE[option]
         return f"Give a whole number from {low} to {high}."

@@ -42,7 +42,8 @@ VERBS = {
 INTERRUPTED = 130
 FLAGS = {
     "prompt": "PROMPT", "output": "-o", "name": "NAME", "source": "--from", "count": "-n", "recipe": "RECIPE",
-    "id": "ID", "files": "FILE",
+    "id": "ID", "files": "FILE", "loras": "--lora", "references": "--reference",
+    "shortcuts": "--cache, --guidance-interval",
 } | {
     setting: f"HIBARI_{setting.upper()}"
     for setting in (
