@@ -46,7 +46,7 @@ def test_bytes_for_weights_are_on_record_and_replayed(house: Path, tmp_path: Pat
     assert small.replay(exact.id, output=tmp_path / "once more.mp4").same, "in full, whatever the settings say"
     with pytest.raises(InvalidRequest, match="made with weights as int8; those from the disk come as they are"):
         maker(house, offload="disk").replay(made.id, output=tmp_path / "no.mp4")
-    with pytest.raises(InvalidRequest, match="GB are free") as refused:
+    with pytest.raises(InvalidRequest, match="GB may be taken") as refused:
         maker(house, memory=0.01).replay(made.id, output=tmp_path / "no.mp4")
     assert refused.value.hint.startswith("It has to be made as it was, weights as int8: make room")
 

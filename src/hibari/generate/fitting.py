@@ -75,10 +75,16 @@ class Wanted:
 
 @dataclass(frozen=True, kw_only=True)
 class Fitted:
-    """How a generation is to be made, and what it is foreseen to take."""
+    """How a generation is to be made, what it is foreseen to take, and what is free."""
 
     fit: Fit
     forecast: Forecast
+    room: Room
+
+    @property
+    def free(self) -> float:
+        """Bytes that the computing device has for it; 0 where that is not known."""
+        return self.room.accelerator if self.forecast.accelerator else self.room.main
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +109,8 @@ class Fitting:
         size = Size(plan.render.width, plan.render.height)
         length = f" for {plan.made_seconds:g} s" if plan.made_seconds else ""
         raise InvalidRequest(
-            f"{size}{length} by {self.model.name} takes {needs / GB:.3g} GB at the least; {free / GB:.3g} GB are free.",
+            f"{size}{length} by {self.model.name} takes {needs / GB:.3g} GB at the least; "
+            f"{free / GB:.3g} GB may be taken.",
             option="memory",
             hint=self._way_out(plan),
         )
@@ -128,7 +135,7 @@ class Fitting:
         for fit in self._ways():
             forecast = self._foresee(plan, fit)
             if self.room.holds(forecast):
-                return Fitted(fit=fit, forecast=forecast)
+                return Fitted(fit=fit, forecast=forecast, room=self.room)
         return None
 
     def _ways(self) -> Iterator[Fit]:
