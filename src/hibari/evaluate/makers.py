@@ -55,7 +55,9 @@ def load_generator(settings: Settings, model: str = "") -> Generator:
     device = pick_device(settings.device)
     found = catalog.find(model or settings.model, settings)
     if found.form.backend != "native":
-        raise BadWeights(f"{found.name} is run by diffusers, and only Hibari's own models are judged.", option="model")
+        raise BadWeights(
+            f"{found.name} is run by diffusers, and only what Hibari runs itself is judged.", option="model"
+        )
     return Generator.load(found, device, pick_dtype(settings.dtype, device))
 
 
