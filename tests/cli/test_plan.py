@@ -15,9 +15,9 @@ def test_it_says_memory_and_what_to_do_for_the_time(run_without_torch: Run, tmp_
     assert done.returncode == 0, done.stderr
     first, *rest = done.stdout.splitlines()
     assert first.startswith("2 s of 576x336 by hibari-mini: rendered at 192x112, 25 frames")
-    assert rest[0].split()[0] == "memory" and "decode 0." in rest[0]
+    assert rest[0].startswith("  memory    0.") and " GB (load 0." in rest[0] and "decode 0." in rest[0]
     assert rest[1].split(maxsplit=1) == ["held", "whole, as it is"]
-    assert rest[2].strip() == "time not known yet: run `hibari doctor`"
+    assert rest[2].split(maxsplit=1) == ["time", "not known yet; `hibari doctor` measures this machine"]
 
 
 def test_little_memory_changes_the_way_and_less_is_refused(run_without_torch: Run, tmp_path: Path) -> None:
@@ -51,7 +51,9 @@ def test_a_model_that_is_not_here_is_planned_before_it_is_pulled(
     assert said.returncode == 0, said.stderr
     assert said.stdout.splitlines()[1].startswith(f"  not here  hibari pull {name} (")
     values = json.loads(run_without_torch(*common, "--memory", "90", "--json").stdout)
-    assert values["here"] is False
+    assert values["here"] is False and values["free"] == 90e9
+    assert values["peak"] == max(values["memory"].values())
+    assert ("encode" in values["memory"]) == ("t2v" not in name), "a start image is encoded as channels"
     assert 28e9 < values["memory"]["load"] < 50e9, "14 billion weights of two bytes, and what reads the prompt"
     refused = run_without_torch(*common, "--memory", "2")
     assert refused.returncode == 2 and f"by {name} takes" in refused.stderr

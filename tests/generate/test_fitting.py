@@ -12,18 +12,21 @@ from hibari.catalog import Model, open_folder
 from hibari.errors import InvalidRequest
 from hibari.generate.anatomy import DiTSizes, VAESizes, anatomy_of
 from hibari.generate.calibration import Calibration
+from hibari.generate.encoding import encoding_bytes
 from hibari.generate.fit import Fit
 from hibari.generate.fitting import Fitting, Room, Wanted
 from hibari.generate.footprint import Decoding, decoding_bytes, decoding_work, denoising_bytes, denoising_work
 from hibari.generate.forecast import Where, foresee
 from hibari.generate.plan import Plan, make_plan
+from hibari.generate.sources import SourcePlan
 from hibari.request import GenerationRequest
+from hibari.shapes import VideoShape
 
 CPU = Where(device="cpu", dtype="bfloat16")
 WAN_13B = DiTSizes(width=1536, heads=12, ffn=8960, layers=30, out_channels=16, patch=4)
 WAN_21 = VAESizes(
-    base_dim=96, dim_mult=(1, 2, 4, 4), num_res_blocks=2, temporal=(True, True, False), is_residual=False, z_dim=16,
-    out_channels=3, patch=1,
+    base_dim=96, encoder_dim=96, dim_mult=(1, 2, 4, 4), num_res_blocks=2, temporal=(True, True, False),
+    is_residual=False, z_dim=16, out_channels=3, patch=1,
 )  # fmt: skip
 RATES = Calibration(
     device="cpu", dtype="bfloat16", threads=1, linear=1e12, attention=1e11, convolution=1e12, reading=1e9
@@ -125,6 +128,29 @@ def test_memory_and_work_grow_as_they_do() -> None:
     assert tiled < 0.7 * whole
     assert decoding_bytes(WAN_21, 60, 104, Decoding(frames=1), 2) < 0.8 * whole
     assert decoding_work(WAN_21, 60, 104, 21, 256).convolution > decoding_work(WAN_21, 60, 104, 21, None).convolution
+
+
+@pytest.mark.parametrize(
+    ("width", "rows", "columns", "tile", "megabytes"),
+    [(96, 30, 52, None, 1003), (48, 60, 104, None, 2052), (48, 60, 104, 256, 1889), (48, 60, 104, 128, 2228)],
+)
+def test_encoding_takes_what_was_measured(
+    width: int, rows: int, columns: int, tile: int | None, megabytes: float
+) -> None:
+    """Anonymous memory of a process that encoded nine frames in bfloat16 with a VAE of the Wan 2.1 form."""
+    vae = replace(WAN_21, encoder_dim=width)
+    assert encoding_bytes(vae, rows, columns, tile, 2) / 1e6 == pytest.approx(megabytes, rel=0.2)
+
+
+def test_what_is_encoded_first_is_foreseen(model: Model, plan: Plan) -> None:
+    clip = replace(plan, source=SourcePlan(known=(0,), kept=(), level=0.5))
+    without, within = (
+        foresee(model, anatomy_of(model), each, Fit(offload="parts"), CPU, None).main for each in (plan, clip)
+    )
+    assert "encode" not in without
+    larger = foresee(model, anatomy_of(model), replace(clip, render=VideoShape(37, 448, 768)), Fit(), CPU, None).main
+    assert larger["encode"] - within["encode"] > 2e8, "the encoder's frames, and not its weights alone"
+    assert within["denoise"] > without["denoise"], "what encoded stays to decode"
 
 
 def test_smaller_ways_to_decode_come_to_an_end() -> None:

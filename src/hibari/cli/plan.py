@@ -7,7 +7,7 @@ import typer
 
 from hibari.cli.options import Home, Json, Memory, Offload, Storage, new_app
 from hibari.config import Settings
-from hibari.produce.foreseen import NOT_KNOWN, STAGES, Fitted, as_values, fit_plan
+from hibari.produce.foreseen import NOT_KNOWN, Fitted, as_values, fit_plan
 from hibari.produce.job import Plan, look_ahead
 
 app = new_app()
@@ -69,20 +69,23 @@ def _facts(name: str, planned: Plan) -> dict[str, Any]:
 
 def _what(name: str, planned: Plan) -> str:
     length = f"{planned.seconds:g} s" if planned.seconds else "a picture"
-    render = f"{planned.render.width}x{planned.render.height}, {planned.render.frames} frames"
-    return f"{length} of {planned.delivered} by {name}: rendered at {render}, in {planned.visits} steps"
+    size, delivered = f"{planned.render.width}x{planned.render.height}", str(planned.delivered)
+    rendered = f"rendered at {size}, " if size != delivered else ""
+    frames = f"{planned.render.frames} frame{'s'[: planned.render.frames > 1]}"
+    return f"{length} of {delivered} by {name}: {rendered}{frames}, in {planned.visits} steps"
 
 
 def _takes(fitted: Fitted) -> str:
     """Memory by stage, the way that was chosen, and the time, in lines."""
     forecast = fitted.forecast
     memory = forecast.accelerator or forecast.main
-    lines = ["  memory    " + ", ".join(f"{name} {memory[name] / GB:.2f} GB" for name in STAGES)]
-    if forecast.accelerator:
-        lines[0] += f" on the accelerator; {forecast.peak_main / GB:.2f} GB beside it"
+    stages = ", ".join(f"{name} {size / GB:.2f}" for name, size in memory.items())
+    free = f" of {fitted.free / GB:.3g}" if fitted.free else ""
+    beside = f" on the accelerator, and {forecast.peak_main / GB:.2f} GB of main memory" if forecast.accelerator else ""
+    lines = [f"  memory    {forecast.peak / GB:.2f}{free} GB{beside} ({stages})"]
     lines.append(f"  held      {str(fitted.fit) or 'whole, as it is'}")
     if forecast.seconds is None:
-        lines.append(f"  {NOT_KNOWN}")
+        lines.append(f"  time      {NOT_KNOWN}")
     else:
         spent = ", ".join(f"{name} {_time(seconds)}" for name, seconds in forecast.seconds.items())
         lines.append(f"  time      about {_time(sum(forecast.seconds.values()))} ({spent}), and loading")

@@ -31,9 +31,10 @@ class DiTSizes:
 
 @dataclass(frozen=True, kw_only=True)
 class VAESizes:
-    """The sizes of a VAE's decoder, under the names of AutoencoderKLWan's config.json."""
+    """The sizes of a VAE, under the names of AutoencoderKLWan's config.json; `base_dim` and order are the decoder's."""
 
     base_dim: int
+    encoder_dim: int
     dim_mult: tuple[int, ...]
     num_res_blocks: int
     temporal: tuple[bool, ...]
@@ -101,6 +102,7 @@ def _weights(model: Model) -> dict[str, Weights]:
 def _vae_sizes(config: Mapping[str, Any]) -> VAESizes:
     return VAESizes(
         base_dim=config.get("decoder_base_dim") or config["base_dim"],
+        encoder_dim=config["base_dim"],
         dim_mult=tuple(config["dim_mult"]),
         num_res_blocks=config["num_res_blocks"],
         temporal=tuple(config["temperal_downsample"][::-1]),

@@ -52,10 +52,10 @@ def denoising_bytes(dit: DiTSizes, tokens: int, clips: int, size: int, chunked: 
     text = 2 * clips * TEXT_TOKENS * dit.layers * dit.width * size
     rotations = tokens * dit.width / dit.heads * 4 * 3
     latent = 4 * clips * tokens * dit.patch * dit.out_channels * SOLVER_COPIES
-    return _scattered(stream * max(normalising, attending, feeding) + blocks + text + rotations + latent, stream)
+    return scattered(stream * max(normalising, attending, feeding) + blocks + text + rotations + latent, stream)
 
 
-def _scattered(total: float, piece: float) -> float:
+def scattered(total: float, piece: float) -> float:
     """What `total` bytes take where the largest pieces are of such a size."""
     return total * (1 + SCATTERED * min(1.0, max(0.0, (LARGE - piece) / (LARGE - SMALL))))
 
@@ -109,9 +109,9 @@ class _Level:
     def live(self, size: int) -> float:
         """The most bytes that it holds at once beside its state, with its own input, which its caller holds."""
         frame, given = size * self.cells, self.channels * self.frames
-        most = _residual_block(self.channels, self.out, self.frames)
+        most = residual_block(self.channels, self.out, self.frames)
         if self.blocks > 1:
-            most = max(most, given + _residual_block(self.out, self.out, self.frames))
+            most = max(most, given + residual_block(self.out, self.out, self.frames))
         return frame * max(most, given + self._upsampling())
 
     def _upsampling(self) -> float:
@@ -135,7 +135,7 @@ class _Level:
         return blocks + in_time + (2.0 * self.out * self.up * 9 * 4 * frames if self.up else 0.0)
 
 
-def _residual_block(into: int, out: int, frames: int) -> float:
+def residual_block(into: int, out: int, frames: int) -> float:
     """Channels times frames that are alive in a residual block: in its first convolution, or in its second."""
     shortcut = out * frames if into != out else 0
     joined = frames + 2  # with the two frames before them, which are held once more as they were and as they will be
@@ -175,7 +175,7 @@ def decoding_bytes(vae: VAESizes, rows: int, columns: int, how: Decoding, size: 
     if how.tile is None:
         states = sum(level.state(size) for level in levels) + _ends(vae, levels, size)
         live = max(*(level.live(size) for level in levels), _last(vae, last, size), done)
-        return _scattered(states + live, last.out * last.frames * last.cells * size)
+        return scattered(states + live, last.out * last.frames * last.cells * size)
     share, whole = _tiling(vae, rows, columns, how.tile)
     coarse, fine = _split(levels)
     states = sum(level.state(size) for level in coarse) + whole * (
@@ -184,7 +184,7 @@ def decoding_bytes(vae: VAESizes, rows: int, columns: int, how: Decoding, size: 
     given = fine[0].channels * fine[0].frames * fine[0].cells * size
     tile = share * max([*(level.live(size) for level in fine), _last(vae, last, size)])
     live = max(*(level.live(size) for level in coarse), given + tile + pixels * size / 4, done)
-    return _scattered(states + live, share * last.out * last.frames * last.cells * size)
+    return scattered(states + live, share * last.out * last.frames * last.cells * size)
 
 
 def _split(levels: list[_Level]) -> tuple[list[_Level], list[_Level]]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from hibari.catalog import Model
 from hibari.generate.anatomy import BYTES, Anatomy
 from hibari.generate.calibration import Calibration
+from hibari.generate.encoding import encoding_bytes
 from hibari.generate.fit import Fit
 from hibari.generate.footprint import (
     TEXT_TOKENS,
@@ -21,7 +22,7 @@ from hibari.generate.footprint import (
 from hibari.generate.plan import Plan
 from hibari.generate.weights import Weights
 
-STAGES = ("load", "text", "denoise", "decode")
+STAGES = ("load", "encode", "text", "denoise", "decode")  # "encode" where there is a clip, or an image as channels
 PROGRAM = 163e6  # Python, torch and Hibari before any model
 LIBRARY = 160e6  # transformers, where it runs the text encoder
 PACKING = 16  # bytes that each weight of a layer takes for a moment while it is brought into a byte
@@ -65,19 +66,21 @@ class Forecast:
 
 def foresee(model: Model, anatomy: Anatomy, plan: Plan, fit: Fit, where: Where, rates: Calibration | None) -> Forecast:
     """What this plan takes on that machine, held and decoded in this way."""
-    held = _held(anatomy, fit, where)
+    # A picture alone takes less than what it becomes part of.
+    encodes = plan.source is not None or model.form.start == "channels"
+    held = _held(anatomy, fit, where, encodes=encodes)
     working = _working(model, anatomy, plan, fit, where)
-    stages = {name: held[name] + working.get(name, 0.0) for name in STAGES}
+    stages = {name: held[name] + working.get(name, 0.0) for name in STAGES if encodes or name != "encode"}
     program = PROGRAM + (LIBRARY if not anatomy.text_bytes else 0.0)
     seconds = _seconds(model, anatomy, plan, fit, rates) if rates is not None else None
     if not where.on_accelerator:
         return Forecast(main={name: program + n for name, n in stages.items()}, accelerator={}, seconds=seconds)
     waiting = sum(_stored(each, fit.storage, where) for each in anatomy.experts) if fit.offload == "cpu" else 0.0
-    return Forecast(main=dict.fromkeys(STAGES, 4 * program + waiting), accelerator=stages, seconds=seconds)
+    return Forecast(main=dict.fromkeys(stages, 4 * program + waiting), accelerator=stages, seconds=seconds)
 
 
-def _held(anatomy: Anatomy, fit: Fit, where: Where) -> dict[str, float]:
-    """Bytes of weights that are held in each stage."""
+def _held(anatomy: Anatomy, fit: Fit, where: Where, *, encodes: bool) -> dict[str, float]:
+    """Bytes of weights that are held in each stage; what encoded stays to decode."""
     text = _text_bytes(anatomy, fit, where)
     image = anatomy.image.total * where.size if anatomy.image is not None else 0.0
     vae = anatomy.vae_weights.total * where.size
@@ -89,9 +92,10 @@ def _held(anatomy: Anatomy, fit: Fit, where: Where) -> dict[str, float]:
         everything = text + image + vae + sum(experts)
         return dict.fromkeys(STAGES, everything) | {"load": everything + packing}
     return {
-        "load": max(experts) + packing,
-        "text": text + text_packing,
-        "denoise": max(experts) + vae * bool(image),
+        "load": max(experts) + packing + vae * encodes,
+        "encode": max(vae, image),
+        "text": text + text_packing + vae * encodes,
+        "denoise": max(experts) + vae * encodes,
         "decode": vae,
     }
 
@@ -123,6 +127,7 @@ def _working(model: Model, anatomy: Anatomy, plan: Plan, fit: Fit, where: Where)
     tokens, chunked = _tokens(model, plan), where.device == "cpu" and where.dtype == "bfloat16"
     how = Decoding(frames=min(fit.frames, latent.frames), tile=fit.tile)
     return {
+        "encode": encoding_bytes(anatomy.vae, latent.height, latent.width, fit.tile, where.size),
         "denoise": denoising_bytes(anatomy.dit, tokens, _clips(plan), where.size, chunked),
         "decode": decoding_bytes(anatomy.vae, latent.height, latent.width, how, where.size),
     }

@@ -11,11 +11,10 @@ from hibari.generate.calibration import measure as _measure
 from hibari.generate.fit import Fit
 from hibari.generate.fit import Storage as _Storage
 from hibari.generate.fitting import GB, Fitted, Fitting, Room, Wanted
-from hibari.generate.forecast import STAGES, Where
+from hibari.generate.forecast import Where
 from hibari.generate.plan import Plan
 
 __all__ = [
-    "STAGES",
     "Calibration",
     "Fit",
     "Fitted",
@@ -26,7 +25,7 @@ __all__ = [
     "in_words",
     "made_in",
 ]
-NOT_KNOWN = "time not known yet: run `hibari doctor`"
+NOT_KNOWN = "not known yet; `hibari doctor` measures this machine"
 
 STORAGE, DECODING = "storage", "decoding"  # in the request that is kept, where they were not the plain way
 
@@ -112,9 +111,9 @@ def _check_engine(model: catalog.Model, engine: EngineSettings) -> None:
     for name in (each.name for each in fields(EngineSettings)):
         if getattr(engine, name) != getattr(usual, name):
             raise InvalidRequest(
-                f"it has no effect with {model.name}, a {model.form.pipeline}.",
+                f"it has no effect with {model.name}, which diffusers runs.",
                 option=name,
-                hint=f"{getattr(usual, name)} is the default.",
+                hint="Leave it out.",
             )
 
 
@@ -133,14 +132,16 @@ def calibrate(settings: Settings) -> Calibration:
 
 
 def as_values(fitted: Fitted) -> dict[str, Any]:
-    """What is foreseen, as plain values for JSON: memory in bytes, time in seconds."""
+    """What is foreseen, as plain values for JSON: memory in bytes by stage, time in seconds; None is not known."""
     forecast = fitted.forecast
     return {
         "storage": fitted.fit.storage,
         "offload": fitted.fit.offload,
         "tile": fitted.fit.tile,
         "decoded_at_once": fitted.fit.frames,
-        "memory": {name: round(forecast.main[name]) for name in STAGES},
+        "peak": round(forecast.peak),
+        "free": round(fitted.free) or None,
+        "memory": {name: round(size) for name, size in forecast.main.items()},
         "accelerator_memory": {name: round(size) for name, size in forecast.accelerator.items()},
         "seconds": None if forecast.seconds is None else {n: round(s, 2) for n, s in forecast.seconds.items()},
     }
@@ -149,4 +150,4 @@ def as_values(fitted: Fitted) -> dict[str, Any]:
 def in_words(fitted: Fitted) -> str:
     """The way that was chosen in one line, where it is not the plain one; empty where it is."""
     said = str(fitted.fit)
-    return f"to fit into memory ({fitted.forecast.peak / GB:.1f} GB foreseen): {said}" if said else ""
+    return f"held in memory ({fitted.forecast.peak / GB:.1f} GB foreseen): {said}" if said else ""
