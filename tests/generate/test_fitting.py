@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import hibari_mini
-from hibari.catalog import Model, open_folder
+from hibari.catalog import Model, open_folder, unpulled
+from hibari.config import Settings
 from hibari.errors import InvalidRequest
 from hibari.generate.anatomy import DiTSizes, VAESizes, anatomy_of
 from hibari.generate.calibration import Calibration
@@ -19,7 +20,7 @@ from hibari.generate.footprint import Decoding, decoding_bytes, decoding_work, d
 from hibari.generate.forecast import Where, foresee
 from hibari.generate.plan import Plan, make_plan
 from hibari.generate.sources import SourcePlan
-from hibari.request import GenerationRequest
+from hibari.request import GenerationRequest, Size
 from hibari.shapes import VideoShape
 
 CPU = Where(device="cpu", dtype="bfloat16")
@@ -89,6 +90,17 @@ def test_what_fits_nowhere_is_refused_with_what_would(model: Model, plan: Plan) 
     assert "What fits: size " in refused.value.hint
     with pytest.raises(InvalidRequest, match="Nothing of this model fits"):
         fitting(model, 0.01).fit(plan)
+
+
+def test_weights_in_a_byte_are_named_where_they_would_do(tmp_path: Path) -> None:
+    large = unpulled("wan2.1-t2v-14b", Settings(home=tmp_path))
+    assert large is not None
+    plan = make_plan(GenerationRequest(prompt="a fox", size=Size(832, 480)), large, 1)
+    where = Where(device="cuda", dtype="bfloat16")
+    with pytest.raises(InvalidRequest, match=r"takes 11\.4 GB at the least; 12 GB may be taken") as refused:
+        fitting(large, 12.0, where=where).fit(plan)
+    assert refused.value.hint == "What fits: storage int8, which changes the picture a little."
+    assert fitting(large, 12.0, Wanted(storage="int8"), where).fit(plan).fit.storage == "int8"
 
 
 def test_an_accelerator_takes_the_model_and_main_memory_what_waits(model: Model, plan: Plan) -> None:

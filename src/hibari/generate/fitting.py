@@ -31,11 +31,14 @@ class Room:
     main: float
     accelerator: float = 0.0
 
+    def shares(self, forecast: Forecast) -> tuple[float, float]:
+        """What a generation takes of main memory and of the accelerator's, as shares of what is free."""
+        on_card = forecast.peak / self.accelerator if forecast.accelerator and self.accelerator else 0.0
+        return forecast.peak_main / self.main, on_card
+
     def holds(self, forecast: Forecast) -> bool:
         """Whether a generation has room."""
-        if forecast.accelerator and self.accelerator and forecast.peak > ROOM * self.accelerator:
-            return False
-        return forecast.peak_main <= ROOM * self.main
+        return max(self.shares(forecast)) <= ROOM
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +105,9 @@ class Fitting:
         found = self._first(plan)
         if found is not None:
             return found
-        least = min((self._foresee(plan, fit) for fit in self._ways()), key=lambda each: each.peak)
-        on_main = not least.accelerator or least.peak_main > ROOM * self.room.main
+        least = min((self._foresee(plan, fit) for fit in self._ways()), key=lambda each: max(self.room.shares(each)))
+        of_main, of_card = self.room.shares(least)
+        on_main = of_main >= of_card
         free = self.room.main if on_main else self.room.accelerator
         needs = least.peak_main if on_main else least.peak
         size = Size(plan.render.width, plan.render.height)
@@ -122,6 +126,9 @@ class Fitting:
             said = str(Fit(storage=self.wanted.storage, frames=frames, tile=tile))  # type: ignore[arg-type]
             return f"It has to be made as it was{said and f', {said}'}: make room, or generate it anew."
         others = self._what_fits(plan)
+        if self.wanted.storage == "exact" and self.wanted.offload != "disk":
+            in_bytes = replace(self, wanted=replace(self.wanted, storage="int8"))
+            others += ["storage int8, which changes the picture a little"] if in_bytes._first(plan) else []
         return f"What fits: {', or '.join(others)}." if others else "Nothing of this model fits; a smaller one may."
 
     @cached_property
