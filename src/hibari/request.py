@@ -247,7 +247,8 @@ def _checked_lora(given: object) -> LoraUse:
     if not texts or not use.lora or use.expert not in ("", "high", "low"):
         raise _wrong_lora(given)
     if not number or not math.isfinite(use.weight) or abs(use.weight) > MAX_LORA_WEIGHT:
-        raise InvalidRequest(f"{_shown(use.weight)} is no weight.", option="loras", hint=allowed("loras"))
+        hint = f"Give a number from -{MAX_LORA_WEIGHT:g} to {MAX_LORA_WEIGHT:g}."
+        raise InvalidRequest(f"{_shown(use.weight)} is no weight.", option="loras", hint=hint)
     return use._replace(weight=float(use.weight))
 
 

@@ -83,7 +83,11 @@ def check_lora_names(uses: Iterable[LoraUse]) -> None:
     """Raise InvalidRequest for a file's path where a name has to be, as jobs have it."""
     for use in uses:
         if _is_path(use.lora):
-            raise InvalidRequest(f"{use.lora!r} is no name of a LoRA.", option="loras", hint="Jobs name their LoRAs.")
+            raise InvalidRequest(
+                f"{use.lora!r} is no name of a LoRA.",
+                option="loras",
+                hint="Name one that lies in the data folder's loras, without a path.",
+            )
 
 
 def find_loras(uses: Iterable[LoraUse], model: Model, settings: Settings) -> tuple[Lora, ...]:
@@ -103,7 +107,7 @@ def _found(use: LoraUse, model: Model, shapes: Mapping[str, Shape], settings: Se
     path = Path(use.lora).expanduser() if _is_path(use.lora) else settings.loras_folder / f"{use.lora}{SUFFIX}"
     if not path.is_file():
         here = ", ".join(lora_names(settings)) or "none; they go into the data folder's loras"
-        raise InvalidRequest(f"{use.lora!r} is not here.", option="loras", hint=f"Here: {here}; or give a file's path.")
+        raise InvalidRequest(f"{use.lora!r} is not here.", option="loras", hint=f"Here: {here}.")
     try:
         layers = read_layers(path, shapes, model.name)
     except BadWeights as error:
