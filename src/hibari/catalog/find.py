@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from hibari.catalog.digests import FILE, Digests
 from hibari.catalog.folder import Model, open_folder
 from hibari.config import Settings
 from hibari.errors import BadWeights, UnknownModel, install
@@ -36,10 +37,11 @@ def _is_path(name: str) -> bool:
 
 def find(name: str, settings: Settings) -> Model:
     """The model of that name, or in the folder at that path, checked; raises UnknownModel or BadWeights."""
+    digests = Digests(settings.home / FILE)
     if _is_path(name):
         if not Path(name).expanduser().is_dir():
             raise UnknownModel(f"{name}: no such folder.", option="model", hint=_here(settings))
-        return open_folder(Path(name).expanduser())
+        return open_folder(Path(name).expanduser(), digests=digests)
     installed = [entry for entry in entry_points(group=GROUP) if entry.name == name]
     if installed:
         try:
@@ -48,9 +50,9 @@ def find(name: str, settings: Settings) -> Model:
             raise BadWeights(
                 f"{name} is installed but broken ({error}).", option="model", hint="Install it again."
             ) from error
-        return open_folder(folder, name)
+        return open_folder(folder, name, digests)
     if name in names(settings):
-        return open_folder(settings.models_folder / name, name)
+        return open_folder(settings.models_folder / name, name, digests)
     raise UnknownModel(f"{name!r} is not here.", option="model", hint=_here(settings))
 
 

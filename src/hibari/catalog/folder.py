@@ -10,9 +10,9 @@ from typing import Any
 
 from hibari.catalog import card as cards
 from hibari.catalog import world as worlds
+from hibari.catalog.digests import Digests
 from hibari.catalog.form import Form, form_of
 from hibari.errors import BadWeights
-from hibari.media.files import file_sha256
 from hibari.shapes import Strides
 
 PARTS = {  # what must be there, and the classes of it that Hibari runs
@@ -41,6 +41,7 @@ class Model:
     flow_shift: float
     world: worlds.World | None
     files: tuple[Path, ...]
+    digests: Digests = Digests(None)
 
     @property
     def name(self) -> str:
@@ -56,16 +57,22 @@ class Model:
         """The revision that the card states; for a folder without one, the sha256 of its transformer and VAE."""
         if self.card.revision != "unknown":
             return self.card.revision
-        return f"sha256:{_digest(path for path in self.files if path.parent.name != 'text_encoder')[:16]}"
+        return f"sha256:{self._digest(path for path in self.files if path.parent.name != 'text_encoder')[:16]}"
 
     @cached_property
     def weights_sha256(self) -> str:
         """The sha256 of the sha256 of every weights file, in order: these very weights, whatever the card says."""
-        return _digest(self.files)
+        return self._digest(self.files)
+
+    def _digest(self, files: Iterable[Path]) -> str:
+        digest = hashlib.sha256()
+        for path in files:
+            digest.update(bytes.fromhex(self.digests.sha256(path)))
+        return digest.hexdigest()
 
 
-def open_folder(folder: Path, name: str = "") -> Model:
-    """A model's folder, read and checked without its tensors; raises BadWeights."""
+def open_folder(folder: Path, name: str = "", digests: Digests | None = None) -> Model:
+    """A model's folder, read and checked without its tensors; raises BadWeights. `digests` remembers its files'."""
     if not folder.is_dir():
         raise BadWeights(f"{folder}: no such folder.", option="model")
     if not (folder / "model_index.json").is_file():
@@ -91,6 +98,7 @@ def open_folder(folder: Path, name: str = "") -> Model:
         flow_shift=_flow_shift(configs["scheduler"]),
         world=worlds.World.load(world_file) if world_file.is_file() else None,
         files=files,
+        digests=digests or Digests(None),
     )
 
 
@@ -167,10 +175,3 @@ def _flow_shift(scheduler: dict[str, Any]) -> float:
         if isinstance(scheduler.get(key), int | float):
             return float(scheduler[key])
     return 1.0
-
-
-def _digest(files: Iterable[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in files:
-        digest.update(bytes.fromhex(file_sha256(path)))
-    return digest.hexdigest()
