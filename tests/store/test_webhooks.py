@@ -11,7 +11,7 @@ from sqlalchemy import Connection, insert, select
 from hibari.errors import InvalidRequest
 from hibari.store import Store, tables
 from hibari.store.queue_rows import write_events
-from hibari.store.webhooks import MOST_ATTEMPTS, MOST_ENDPOINTS, Notice, Webhooks, wait_after
+from hibari.store.webhooks import MOST_AT_ONCE, MOST_ATTEMPTS, MOST_ENDPOINTS, Notice, Webhooks, wait_after
 
 URL = "https://example.org/hook"
 BOTH = ["video.completed", "video.failed"]
@@ -224,3 +224,18 @@ def test_a_due_row_without_attempts_left_is_left_alone(store: Store, webhooks: W
         connection.execute(insert(tables.webhook_events).values(row | {"next_at": clock.at}))
     assert webhooks.due(1) == []
     assert webhooks.forget(clock.at + timedelta(seconds=1)) == 1
+
+
+def test_one_users_endpoints_leave_room_for_anothers(store: Store, webhooks: Webhooks, clock: Clock) -> None:
+    for number in range(MOST_AT_ONCE + 2):
+        webhooks.create("ann", f"hook {number}", URL, BOTH)
+    webhooks.create("bob", "mine", URL, BOTH)
+    announce(store, clock)
+    clock.wait(timedelta(seconds=1))
+    announce(store, clock, user="bob")
+    first = webhooks.due(100)
+    mine = {endpoint.id for endpoint in webhooks.list("ann")}
+    assert [notice.endpoint_id in mine for notice in first] == [True] * MOST_AT_ONCE + [False]
+    assert webhooks.due(100) == [], "as many of hers are under way as may be"
+    webhooks.delivered(first[0])
+    assert [notice.endpoint_id in mine for notice in webhooks.due(100)] == [True]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, delete, exists, func, insert, or_, select, update
 
 from hibari.errors import InvalidRequest
 from hibari.store.database import Clock, Store, database_clock
@@ -24,6 +24,7 @@ from hibari.store.tables import webhook_events as events
 EVENT_TYPES = ("video.completed", "video.failed")
 MOST_ENDPOINTS = 20  # of one user
 MOST_ATTEMPTS = 10
+MOST_AT_ONCE = 4  # deliveries of one user
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=5), timedelta(hours=6)
 HANDED_OUT = timedelta(seconds=60)  # after which a delivery whose sender died is handed out again
 OLD_SECRET_HOLDS = timedelta(hours=24)
@@ -212,21 +213,26 @@ _OF_EVENT = ("sequence", "id", "body", "attempts")
 
 
 def _first_of_each(connection: Connection, at: datetime, limit: int) -> list[int]:
-    """The rows of the events that are due, the longest due of each endpoint that is not told of another just now."""
+    """The rows of the events that are due: the longest due of each endpoint that is not told of another just now.
+
+    Of one user no more than MOST_AT_ONCE are under way, so that endpoints that hang leave room for everybody else's.
+    """
     told = events.alias()  # handed out, and neither heard nor failed yet
-    under_way = exists().where(
-        told.c.endpoint_id == events.c.endpoint_id,
-        told.c.attempts > 0,
-        told.c.next_at > at,
-        told.c.last_error.is_(None),
-    )
+    is_told = and_(told.c.attempts > 0, told.c.next_at > at, told.c.last_error.is_(None))
+    under_way = exists().where(told.c.endpoint_id == events.c.endpoint_id, is_told)
+    user = endpoints.c.user_name
+    busy = select(user, func.count().label("busy")).join(told, told.c.endpoint_id == endpoints.c.id)
+    busy_of = busy.where(is_told).group_by(user).subquery()
+
     place = func.row_number().over(partition_by=events.c.endpoint_id, order_by=(events.c.next_at, events.c.sequence))
-    waiting = select(events.c.sequence, events.c.next_at, place.label("place")).where(
-        events.c.next_at <= at, events.c.attempts < MOST_ATTEMPTS, ~under_way
-    )
-    ranked = waiting.subquery()
-    first = select(ranked.c.sequence).where(ranked.c.place == 1).order_by(ranked.c.next_at).limit(limit)
-    return list(connection.scalars(first))
+    waiting = select(events.c.sequence, events.c.next_at, user, place.label("place")).join(endpoints)
+    ranked = waiting.where(events.c.next_at <= at, events.c.attempts < MOST_ATTEMPTS, ~under_way).subquery()
+    turn = func.row_number().over(partition_by=ranked.c.user_name, order_by=(ranked.c.next_at, ranked.c.sequence))
+    firsts = select(ranked, turn.label("turn")).where(ranked.c.place == 1).subquery()
+
+    allowed = MOST_AT_ONCE - func.coalesce(busy_of.c.busy, 0)
+    first = select(firsts.c.sequence).outerjoin(busy_of, busy_of.c.user_name == firsts.c.user_name)
+    return list(connection.scalars(first.where(firsts.c.turn <= allowed).order_by(firsts.c.next_at).limit(limit)))
 
 
 def _notice(row: Row[Any], at: datetime, *, sequence: int, id: str, body: str, attempt: int) -> Notice:

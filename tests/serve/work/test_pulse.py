@@ -1,4 +1,4 @@
-"""Progress is told at once, and then at the pulse's own pace. About 4 seconds."""
+"""Progress is told at once, and then at the pulse's own pace. About 5 seconds."""
 
 import time
 from pathlib import Path
@@ -38,6 +38,22 @@ def test_the_first_step_is_told_at_once_and_the_next_not_before_a_tick(queue: Qu
         while progress(queue, job.id) != 20:
             time.sleep(0.01)
         assert time.monotonic() - told > 0.3, "many quick steps are no many writes"
+
+
+def test_what_comes_before_the_first_step_does_not_hold_it_back(queue: Queue) -> None:
+    add(queue)
+    job = taken(queue)
+    pulse = Pulse(queue, job, tick_s=0.5)
+    with pulse.beating():
+        time.sleep(0.1)
+        pulse.advance(2, soon=False)
+        time.sleep(0.1)
+        assert progress(queue, job.id) == 0, "it is told by the next tick"
+        began = time.monotonic()
+        pulse.advance(10)
+        while progress(queue, job.id) != 10:
+            assert time.monotonic() - began < 0.25, "a tick has gone by"
+            time.sleep(0.01)
 
 
 def test_a_job_that_is_deleted_is_lost(queue: Queue) -> None:

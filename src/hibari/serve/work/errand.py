@@ -198,7 +198,7 @@ class Errand:
             if isinstance(heard, Step):
                 self._is_begun = self._is_begun or heard.stage not in _BEFORE
                 moved_at, patience = now, self.pace.load_s if heard.stage == "load" else self.pace.stall_s
-                self.pulse.advance(percent(heard))
+                self.pulse.advance(percent(heard), soon=heard.done > 0 and heard.stage not in _BEFORE)
             if isinstance(heard, Shown):
                 self._show(heard.name)
             if self.stop.is_set() and leaves_at is None:

@@ -38,10 +38,13 @@ class Pulse:
             self._woken.set()
             thread.join()
 
-    def advance(self, progress: int) -> None:
-        """Note how far the job is, 0 to 99. It is told at once where nothing was for a tick."""
+    def advance(self, progress: int, *, soon: bool = True) -> None:
+        """Note how far the job is, 0 to 99. It is told at once if `soon` and nothing was for a tick, else by the next.
+
+        What comes before the first denoising step is over in a moment, and telling it would hold that step's back.
+        """
         self._progress = progress
-        if progress > self._told and time.monotonic() - self._told_at >= self._tick_s:
+        if soon and progress > self._told and time.monotonic() - self._told_at >= self._tick_s:
             self._woken.set()
 
     def is_lost(self) -> bool:
