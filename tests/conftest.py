@@ -19,6 +19,7 @@ CARD = {
     "guidance": 4.0,
     "max_prompt": 1000,
     "references": 1,
+    "verbs": ["text to video", "text to image", "image to video", "video to video", "extend"],
 }
 WORLD = {"objects": ["octopus", "fox"], "motions": ["left"], "backgrounds": ["ocean"]}
 

@@ -27,6 +27,7 @@ CARD = {
     "max_seconds": 4.0,
     "steps": 3,
     "guidance": 4.0,
+    "verbs": ["text to video", "text to image", "image to video", "video to video", "extend"],
 }
 WORLD: dict[str, Any] = {
     "objects": ["octopus", "teddy bear", "red heart"],
@@ -140,7 +141,7 @@ def test_a_card_is_strict(home: Path) -> None:
     for wrong in (CARD | {"colour": "red"}, {"name": "tiny"}, CARD | {"sizes": []}, CARD | {"sizes": ["banana"]}, []):
         write_json(path, wrong)
         with pytest.raises(BadWeights):
-            Card.load(path)
+            Card.load(path, ())
 
 
 def test_a_folder_without_a_card_has_the_familys_habits(home: Path) -> None:
@@ -199,3 +200,10 @@ def test_a_model_has_the_name_that_finds_it(home: Path) -> None:
     (home / "models/tiny").rename(home / "models/other")
     assert find(home, "other").name == "other", "a replay looks for this name"
     assert find(home, str(home / "models/other")).name == "tiny", "its card's, of a folder elsewhere"
+
+
+def test_a_card_without_verbs_can_do_what_its_form_learned(home: Path) -> None:
+    folder = home / "models" / "tiny"
+    write_json(folder / "hibari.json", {name: value for name, value in CARD.items() if name != "verbs"})
+    found = catalog.open_folder(folder).card.verbs
+    assert found == ("text to video", "text to image", "video to video"), "no start image, and nothing to go on from"

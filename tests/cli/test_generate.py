@@ -106,6 +106,8 @@ def test_a_full_disk(run: Run, environment: dict[str, str], tmp_path: Path) -> N
         check=False,
     )
     assert done.returncode == 2, done.stderr
-    assert done.stderr.splitlines()[-1].startswith("hibari: -o: a.mp4: no room left on the disk.")
+    said = done.stderr.splitlines()[-1]
+    assert said.startswith("hibari: -o: it was made, and could not be finished: a.mp4: no room left on the disk.")
+    assert "hibari generate --latents" in said
     assert "Traceback" not in done.stderr
     assert os.listdir(tmp_path / "out") == ["first.png"]

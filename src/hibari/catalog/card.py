@@ -10,7 +10,7 @@ from hibari.request import Size
 
 FILE = "hibari.json"
 VERBS = ("text to video", "text to image", "image to video", "video to video", "extend")
-BETWEEN = "between images"  # from a start image to an end image; no card without a list of verbs can do it
+BETWEEN = "between images"  # from a start image to an end image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +67,11 @@ class Card:
     rolling: Rolling | None = None
 
     @classmethod
-    def load(cls, path: Path) -> Self:
-        """The card in a file; raises BadWeights for one that is unreadable, incomplete or has unknown fields."""
+    def load(cls, path: Path, verbs: tuple[str, ...]) -> Self:
+        """The card in a file; raises BadWeights for one that is unreadable, incomplete or has unknown fields.
+
+        `verbs` are those of a card that lists none.
+        """
         try:
             values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             known = {field.name: field for field in fields(cls)}
@@ -77,7 +80,7 @@ class Card:
             if wrong or missing:
                 raise ValueError(f"unknown: {wrong}, missing: {missing}")
             values["sizes"] = tuple(Size(*map(int, size.split("x"))) for size in values["sizes"])
-            values["verbs"] = tuple(values["verbs"]) if "verbs" in values else VERBS
+            values["verbs"] = tuple(values.get("verbs", verbs))
             if isinstance(values.get("rolling"), dict):
                 values["rolling"] = Rolling(**values["rolling"])
             if not values["sizes"]:

@@ -171,7 +171,7 @@ def _card(
 ) -> cards.Card:
     """The card in the folder; or of the published model that it is; or of the family."""
     if (folder / cards.FILE).is_file():
-        return cards.Card.load(folder / cards.FILE)
+        return cards.Card.load(folder / cards.FILE, verbs)
     licence = pulled.licence if pulled else stated_licence(folder)
     if known is None:
         return cards.published(name, licence, strides.space, verbs, cards.Rolling() if form.rolling else None)

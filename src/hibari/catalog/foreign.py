@@ -186,7 +186,7 @@ def _stated(path: Path, own: cards.Card, form: Form) -> cards.Card:
     """The card in a file, which says nothing of abilities that the pipeline has not; without a file, its own."""
     if not path.is_file():
         return own
-    stated = cards.Card.load(path)
+    stated = cards.Card.load(path, own.verbs)
     return replace(
         stated,
         verbs=tuple(verb for verb in stated.verbs if verb in own.verbs) or own.verbs,

@@ -51,7 +51,7 @@ FLAGS = {
         "timestamp_url", "timestamp_root", "organisation", "files", "aliases", "keep_hours", "latents_hours",
         "hold_hours", "licences", "stall_seconds", "seconds_a_day", "jobs_at_once", "requests_a_minute", "queue_limit",
         "max_upload_mb", "models_held", "previews", "fetch_urls", "public_checks", "oidc_issuer", "oidc_audience",
-        "log",
+        "log", "compile", "parallel",
     )
 }  # fmt: skip
 USAGE = """\

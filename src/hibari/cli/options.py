@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from hibari.errors import InvalidRequest
-from hibari.request import Shortcuts, allowed
+from hibari.request import Shortcuts
 
 Home = Annotated[Path | None, typer.Option(help="Data folder; the platform's own by default.", metavar="DIR")]
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
@@ -33,7 +33,7 @@ def shortcuts_of(cache: float | None, interval: str | None) -> Shortcuts:
         low, high = map(float, interval.split(":"))
     except ValueError:
         raise InvalidRequest(
-            f"{interval!r} is no interval.", option="guidance_interval", hint=allowed("shortcuts")
+            f"{interval!r} is no interval.", option="guidance_interval", hint="Give LOW:HIGH, such as 0.2:0.9."
         ) from None
     return Shortcuts(cache=cache or 0.0, guidance_low=low, guidance_high=high)
 

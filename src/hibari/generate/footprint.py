@@ -18,6 +18,11 @@ SOLVER_COPIES = 12  # latents in float32 that a solver, guidance and the conditi
 SCORES = 1 << 19  # attention scores that are worked on at a time (model/attention.py)
 SCATTERED = 0.4  # what pieces of up to 32 MB take more, for those that lie free between others; measured
 SMALL, LARGE = 32e6, 96e6  # bytes of the largest pieces; the C library gives those beyond back at once, and all of them
+HEAP = 32 * 2**20  # bytes; the C library keeps smaller pieces in a heap, and maps larger ones one by one
+KEPT = 2.2  # what a heap takes more than the most that was in it, where all pieces are that small; measured
+BOTH = 0.8  # of what is mapped and of what is in the heap at their most, which are not one moment; measured
+NARROW = 0.9  # of the copies that a convolution in bfloat16 makes, what it makes in float32; measured
+WORKSPACE = 40e6  # that decoding takes whatever the size; measured
 CONV_IN, CONV_OUT = 2, 1  # copies of what goes in and comes out that a convolution makes for itself; measured
 
 
@@ -106,6 +111,10 @@ class _Level:
         tails = sum(conv.into * conv.history for conv in self.convs)
         return size * self.cells * (tails + (2 * self.out if self.temporal else 0))
 
+    def piece(self, size: int) -> float:
+        """Bytes of its largest tensor: its frames, with the two before them."""
+        return size * self.cells * max(self.channels, self.out) * (self.frames + 2)
+
     def live(self, size: int) -> float:
         """The most bytes that it holds at once beside its state, with its own input, which its caller holds."""
         frame, given = size * self.cells, self.channels * self.frames
@@ -174,17 +183,26 @@ def decoding_bytes(vae: VAESizes, rows: int, columns: int, how: Decoding, size: 
     done = pixels * (size / 4 + 3 + 1 / 4)  # the piece that is finished, as it becomes frames
     if how.tile is None:
         states = sum(level.state(size) for level in levels) + _ends(vae, levels, size)
-        live = max(*(level.live(size) for level in levels), _last(vae, last, size), done)
-        return scattered(states + live, last.out * last.frames * last.cells * size)
+        alive = [(level.live(size), level.piece(size)) for level in levels]
+        return WORKSPACE + states + max(_taken([*alive, (_last(vae, last, size), last.piece(size))], size), done)
     share, whole = _tiling(vae, rows, columns, how.tile)
     coarse, fine = _split(levels)
     states = sum(level.state(size) for level in coarse) + whole * (
         sum(level.state(size) for level in fine) + _ends(vae, levels, size)
     )
-    given = fine[0].channels * fine[0].frames * fine[0].cells * size
-    tile = share * max([*(level.live(size) for level in fine), _last(vae, last, size)])
-    live = max(*(level.live(size) for level in coarse), given + tile + pixels * size / 4, done)
-    return scattered(states + live, share * last.out * last.frames * last.cells * size)
+    given = fine[0].channels * fine[0].frames * fine[0].cells * size + pixels * size / 4
+    alive = [(level.live(size), level.piece(size)) for level in coarse]
+    alive += [(given + share * level.live(size), share * level.piece(size)) for level in fine]
+    return WORKSPACE + states + max(_taken(alive, size), done)
+
+
+def _taken(alive: list[tuple[float, float]], size: int) -> float:
+    """What bytes that are alive at one time or another take, given with those of the largest piece among them."""
+    copies = NARROW if size == 4 else 1.0
+    mapped, heap = (
+        copies * max((live for live, piece in alive if (piece < HEAP) is small), default=0.0) for small in (False, True)
+    )
+    return BOTH * (mapped + heap) if mapped else KEPT * heap
 
 
 def _split(levels: list[_Level]) -> tuple[list[_Level], list[_Level]]:

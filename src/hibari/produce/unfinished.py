@@ -59,7 +59,7 @@ def safe(home: Path, id: GenerationId, unfinished: Unfinished) -> Iterator[None]
     except (RuntimeError, MemoryError, OSError, OutputError, StoreError) as error:
         reason = getattr(error, "message", None) or str(error) or "not enough memory"
         raise OutputError(
-            f"the video was made and could not be finished: {' '.join(reason.split())[:300]}",
+            f"it was made, and could not be finished: {' '.join(reason.split())[:300]}",
             option="output",
             hint=f"Nothing is lost: `hibari generate --latents {id}` finishes it, within three days.",
         ) from error
