@@ -1,6 +1,8 @@
 """Opening the database, and the two ways in: `reading`, a snapshot, and `writing`, one transaction or nothing."""
 
 import os
+import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
@@ -165,7 +167,7 @@ def _engine(address: URL, timeout_s: float) -> Engine:
         _make_private(Path(address.database))
         # No isolation level: the driver would open transactions late, and none around tables being made.
         engine = create_engine(address, connect_args={"timeout": timeout_s, "isolation_level": None})
-        event.listen(engine, "connect", _configure_sqlite)
+        event.listen(engine, "connect", lambda driver, _: _configure_sqlite(driver, timeout_s))
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     milliseconds, seconds = max(1, round(timeout_s * 1000)), max(2, round(timeout_s))
@@ -197,8 +199,25 @@ def _make_private(path: Path) -> None:
         raise OutputError(f"{path}: cannot be opened ({error.strerror}).", option="database") from error
 
 
-def _configure_sqlite(driver: Any, _: object) -> None:
-    (mode,) = driver.execute("PRAGMA journal_mode = WAL").fetchone()
+def _write_ahead(driver: Any, timeout_s: float) -> str:
+    """Ask for a write-ahead log, and say which log there is.
+
+    Of several that ask for a new file's at once SQLite turns away all but one, without the wait that it else grants.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            (mode,) = driver.execute("PRAGMA journal_mode = WAL").fetchone()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return str(mode)
+
+
+def _configure_sqlite(driver: Any, timeout_s: float) -> None:
+    mode = _write_ahead(driver, timeout_s)
     if mode != "wal":
         raise StoreError("The database's disk takes no write-ahead log.", hint="Put it on a local disk.")
     driver.execute("PRAGMA synchronous = FULL")  # a file that left the house is recorded, whatever the power does
