@@ -81,6 +81,16 @@ def test_several_may_open_a_new_file_at_once(tmp_path: Path) -> None:
         assert count(store) == 4
 
 
+def test_whoever_makes_a_new_file_at_the_same_time_is_waited_for(tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "a.db", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")  # without a write-ahead log yet
+    release = threading.Timer(0.3, lambda: other.execute("ROLLBACK"))
+    release.start()
+    with Store.open(tmp_path / "a.db", timeout_s=20):
+        release.join()
+    other.close()
+
+
 def test_a_reader_sees_one_state_and_stops_no_writer(tmp_path: Path) -> None:
     with Store.open(tmp_path / "a.db") as store, store.reading() as reader:
         query = select(tables.verdicts.c.id)
