@@ -1,10 +1,11 @@
 """Foreseen against measured peak memory of whole generations on a processor: 20 cases, each in a process of its own.
 
-    python benchmarks/plan_memory.py [--only NAME] [--work FOLDER]
+    python benchmarks/plan_memory.py [--only NAME] [--runs 3] [--work FOLDER]
 
 Random weights in the forms of Wan 2.1 and 2.2, from tiny to middling, and hibari-mini at several sizes and lengths,
 with and without tiles, bytes for weights, and offload. Memory is what must be there: the most anonymous memory that a
-process held, asked of the system every few milliseconds by the parent. Two steps of each walk are enough: all alike.
+process held, asked of the system every few milliseconds by the parent; the median of some runs, which differ by up to
+a third, by where pieces come to lie in the heap. Two steps of each walk are enough: all alike.
 """
 
 import argparse
@@ -205,19 +206,28 @@ def foreseen(case: Case, work: Path) -> Any:
     return forecast, time.perf_counter() - start
 
 
-def rows_of(cases: list[Case], work: Path) -> Iterator[list[Any]]:
-    """One line of the table for each case."""
+def rows_of(cases: list[Case], work: Path, runs: int) -> Iterator[list[Any]]:
+    """One line of the table for each case, of its median run."""
     for case in cases:
         if case.form is not None:
             build(case.form, work)
         forecast, took = foreseen(case, work)
-        most = measure(case, work)
+        measured = sorted((measure(case, work) for _ in range(runs)), key=lambda most: max(most.values()))
+        peaks, most = [max(each.values()) for each in measured], measured[runs // 2]
         peak = max(most.values())
         error = forecast.peak / peak - 1
         stages = [
             f"{forecast.main[name] / 1e6:.0f}/{most.get(name, 0) / 1e6:.0f}" for name in ("load", "denoise", "decode")
         ]
-        row = [case.name, forecast.peak / 1e6, peak / 1e6, f"{error:+.1%}", *stages, took * 1e3]
+        row = [
+            case.name,
+            forecast.peak / 1e6,
+            peak / 1e6,
+            f"{error:+.1%}",
+            f"{peaks[0] / 1e6:.0f} to {peaks[-1] / 1e6:.0f}",
+            *stages,
+            took * 1e3,
+        ]
         print(row, file=sys.stderr, flush=True)
         yield row
 
@@ -227,6 +237,7 @@ def main() -> None:
     parser = accounts.parser(__doc__)
     parser.add_argument("--work", type=Path, help="folder for the models that are built")
     parser.add_argument("--only", default="", help="cases whose name holds this")
+    parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child is not None:
@@ -234,10 +245,11 @@ def main() -> None:
         return
     with TemporaryDirectory() as temporary:
         work = given.work or Path(temporary)
-        rows = list(rows_of([case for case in CASES if given.only in case.name], work))
+        rows = list(rows_of([case for case in CASES if given.only in case.name], work, given.runs))
     errors = [abs(float(row[3].rstrip("%"))) / 100 for row in rows]
-    head = ("case", "foreseen, MB", "measured, MB", "error", "load", "denoise", "decode", "plan took, ms")
-    facts = {"cases": len(rows), "worst": f"{max(errors):.1%}", "allowed": f"{ALLOWED:.0%}"}
+    head = ("case", "foreseen, MB", "measured, MB", "error", "runs", "load", "denoise", "decode", "plan took, ms")
+    within = sum(error <= ALLOWED for error in errors)
+    facts = {"cases": len(rows), f"within {ALLOWED:.0%}": within, "worst": f"{max(errors):.1%}"}
     accounts.report(given.out / "plan_memory.json", head, rows, facts)
 
 
