@@ -223,7 +223,7 @@ def test_a_worker_that_stops_gives_back_what_it_has_no_time_for(house: House, wo
 
 
 def test_a_maker_that_makes_no_step_is_killed(house: House) -> None:
-    job, impatient = house.ask(**LONG), replace(house.settings, service=ServiceSettings(stall_seconds=3.0))
+    job, impatient = house.ask(**LONG), replace(house.settings, service=ServiceSettings(stall_seconds=8.0))
     with working(house, settings=impatient):
         house.wait(job, lambda now: now.progress > 5)
         os.kill(maker_pid(), signal.SIGSTOP)
