@@ -1,6 +1,7 @@
 """From a latent to its frames where memory may run out on the way: then in smaller pieces, from where it stopped."""
 
 import gc
+import re
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
     from hibari.generate.backend import Backend
     from hibari.media.fit import Frame
 
-NO_MEMORY = ("can't allocate memory", "out of memory")  # how torch's own allocators say it, as RuntimeErrors
+# How torch's own allocators say it, as RuntimeErrors, and oneDNN, which finds no room for a convolution's code.
+NO_MEMORY = re.compile(r"can't allocate memory|out of memory|could not create a primitive$", re.IGNORECASE)
 
 
 def decoded(
@@ -41,7 +43,7 @@ def decoded(
 
 def is_no_memory(error: Exception) -> bool:
     """Whether an error says that memory ran out: torch has classes of its own for that on some devices only."""
-    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in NO_MEMORY)
+    return isinstance(error, MemoryError) or NO_MEMORY.search(str(error)) is not None
 
 
 def give_memory_back() -> None:

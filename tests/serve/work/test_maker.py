@@ -74,6 +74,8 @@ def test_the_request_of_an_extension_with_a_character(tmp_path: Path) -> None:
 
 def test_memory_that_ran_out_is_told_from_other_faults() -> None:
     assert is_no_memory(MemoryError())
+    assert is_no_memory(RuntimeError("could not create a primitive"))
+    assert not is_no_memory(RuntimeError("could not create a primitive descriptor for the convolution"))
     with pytest.raises(RuntimeError) as caught:
         torch.empty(1 << 60, dtype=torch.uint8)
     assert is_no_memory(caught.value), caught.value
