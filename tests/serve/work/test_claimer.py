@@ -4,7 +4,7 @@ import logging
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
 
@@ -33,9 +33,11 @@ def every_maker_killed() -> Iterator[None]:
     def kill() -> None:
         while not over.wait(0.02):
             for task in Path("/proc/self/task").iterdir():
-                for child in (task / "children").read_text().split():
-                    if b"hibari.serve.work.maker" in Path("/proc", child, "cmdline").read_bytes():
-                        os.kill(int(child), signal.SIGKILL)
+                # Threads and processes may be gone before they are looked at, or while they are.
+                with suppress(FileNotFoundError, ProcessLookupError):
+                    for child in (task / "children").read_text().split():
+                        if b"hibari.serve.work.maker" in Path("/proc", child, "cmdline").read_bytes():
+                            os.kill(int(child), signal.SIGKILL)
 
     thread = Thread(target=kill)
     thread.start()
@@ -62,7 +64,8 @@ def test_one_that_is_killed_while_it_loads_is_started_anew(
 def test_one_that_is_killed_each_time_is_given_up(
     settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    stop = Event()  # one that gets ready after all ends this, instead of waiting for jobs
     with every_maker_killed(), pytest.raises(HibariError, match="SIGKILL") as caught:
-        Claimer(settings, Workbench(settings), tmp_path, FAST).run(Event(), ["tiny"], None)
+        Claimer(settings, Workbench(settings), tmp_path, FAST).run(stop, ["tiny"], stop.set)
     assert "log above" not in str(caught.value)
     assert sum("another is started" in record.getMessage() for record in caplog.records) == STARTS - 1
