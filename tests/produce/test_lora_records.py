@@ -78,6 +78,14 @@ def test_a_file_that_does_not_fit_is_refused_before_the_model_loads(home: Path, 
     assert raised.value.option == "loras" and maker.held == () and not list(tmp_path.iterdir())
 
 
+def test_a_compiled_model_takes_none(home: Path, soft: Path, tmp_path: Path) -> None:
+    """Its blocks share one compiled code, which runs no hooks: the LoRA would be on record and not in the frames."""
+    maker = Hibari(home=home, model="tiny", device="cpu", dtype="float32", compile="on")
+    with pytest.raises(InvalidRequest, match="compiled") as raised:
+        maker.generate(ask(loras=[soft.stem]), output=tmp_path / "a.png")
+    assert raised.value.option == "loras" and maker.held == ()
+
+
 def test_a_sheet_of_it_says_so(maker: Hibari, soft: Path, tmp_path: Path) -> None:
     from PIL import Image
 

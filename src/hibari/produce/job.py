@@ -139,6 +139,8 @@ def _plan(
     request: GenerationRequest, model: catalog.Model, seed: int, clip: ClipShape | None, settings: Settings
 ) -> Plan:
     plan = make_plan(request, model, seed, clip)
+    if request.loras and settings.engine.compile == "on":  # compiled layers pass by what is laid on them
+        raise InvalidRequest("a compiled model takes none.", option="loras", hint="Set HIBARI_COMPILE=off.")
     return replace(plan, loras=catalog.find_loras(request.loras, model, settings))
 
 
