@@ -8,6 +8,7 @@ where the settings say so.
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import floor
 
 from hibari.catalog import Model
 from hibari.errors import InvalidRequest
@@ -19,14 +20,14 @@ from hibari.generate.plan import Plan
 from hibari.request import Size
 from hibari.shapes import VideoShape
 
-ROOM = 0.9  # of the free memory that a generation may take: forecasts are within 15 in a hundred, mostly above
+ROOM = 0.9  # of the memory that is free or given which a generation may take: forecasts are not exact
 GB = 1e9
 SHORTER = 16  # parts of the seconds, which are tried from the most to the least
 
 
 @dataclass(frozen=True, kw_only=True)
 class Room:
-    """What a machine has free, in bytes: of main memory, and of an accelerator (0: its memory is not known yet)."""
+    """What a machine has free, or the settings give, in bytes: of main memory, and of an accelerator (0: its memory is not known yet)."""
 
     main: float
     accelerator: float = 0.0
@@ -60,7 +61,8 @@ class Wanted:
             offloads = [self.offload]  # type: ignore[list-item]
         for storage in storages:
             for offload in offloads:
-                yield Fit(storage=storage, offload=offload)
+                if storage == "exact" or offload != "disk":  # a file is streamed as it is
+                    yield Fit(storage=storage, offload=offload)
         if self.offload == "auto" and "exact" in storages:
             yield Fit(offload="disk")
 
@@ -114,7 +116,7 @@ class Fitting:
         length = f" for {plan.made_seconds:g} s" if plan.made_seconds else ""
         raise InvalidRequest(
             f"{size}{length} by {self.model.name} takes {needs / GB:.3g} GB at the least; "
-            f"{free / GB:.3g} GB may be taken.",
+            f"{ROOM * free / GB:.3g} GB may be taken, {ROOM:g} of {free / GB:.3g} GB.",
             option="memory",
             hint=self._way_out(plan),
         )
@@ -156,7 +158,7 @@ class Fitting:
         for part in range(SHORTER - 1, 0, -1):
             frames = strides.frames_at_least(max(1, render.frames * part // SHORTER))
             if 1 < frames < render.frames and self._first(replace(plan, render=render._replace(frames=frames))):
-                ways.append(f"{(frames - 1) / card.fps:.2g} seconds or less")
+                ways.append(f"{floor(10 * (frames - 1) / card.fps) / 10:g} seconds or less")
                 break
         smaller = [size for size in card.sizes if size.width * size.height < render.width * render.height]
         for size in sorted(smaller, key=lambda each: -each.width * each.height):

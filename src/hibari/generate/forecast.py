@@ -26,6 +26,7 @@ STAGES = ("load", "encode", "text", "denoise", "decode")  # "encode" where there
 PROGRAM = 163e6  # Python, torch and Hibari before any model
 LIBRARY = 160e6  # transformers, where it runs the text encoder
 PACKING = 16  # bytes that each weight of a layer takes for a moment while it is brought into a byte
+PINNED = 1.65  # torch rounds each pinned piece up to a power of two: of the published sizes 1.45 to 1.64 together
 IN_FLIGHT = 3  # layers that are there at once where they are streamed: in use, coming, and being read
 
 
@@ -68,19 +69,23 @@ def foresee(model: Model, anatomy: Anatomy, plan: Plan, fit: Fit, where: Where, 
     """What this plan takes on that machine, held and decoded in this way."""
     # A picture alone takes less than what it becomes part of.
     encodes = plan.source is not None or model.form.start == "channels"
-    held = _held(anatomy, fit, where, encodes=encodes)
+    held = _held(anatomy, fit, where)
     working = _working(model, anatomy, plan, fit, where)
     stages = {name: held[name] + working.get(name, 0.0) for name in STAGES if encodes or name != "encode"}
     program = PROGRAM + (LIBRARY if not anatomy.text_bytes else 0.0)
     seconds = _seconds(model, anatomy, plan, fit, rates) if rates is not None else None
     if not where.on_accelerator:
         return Forecast(main={name: program + n for name, n in stages.items()}, accelerator={}, seconds=seconds)
-    waiting = sum(_stored(each, fit.storage, where) for each in anatomy.experts) if fit.offload == "cpu" else 0.0
+    waiting = max(_stored(each, fit.storage, where) for each in anatomy.experts) if fit.offload == "cpu" else 0.0
+    waiting *= PINNED if where.device == "cuda" else 1.0
     return Forecast(main=dict.fromkeys(stages, 4 * program + waiting), accelerator=stages, seconds=seconds)
 
 
-def _held(anatomy: Anatomy, fit: Fit, where: Where, *, encodes: bool) -> dict[str, float]:
-    """Bytes of weights that are held in each stage; what encoded stays to decode."""
+def _held(anatomy: Anatomy, fit: Fit, where: Where) -> dict[str, float]:
+    """Bytes of weights that are held in each stage.
+
+    The VAE stays once it was wanted: by a start image, a clip, a preview, or the video before this one.
+    """
     text = _text_bytes(anatomy, fit, where)
     image = anatomy.image.total * where.size if anatomy.image is not None else 0.0
     vae = anatomy.vae_weights.total * where.size
@@ -92,10 +97,10 @@ def _held(anatomy: Anatomy, fit: Fit, where: Where, *, encodes: bool) -> dict[st
         everything = text + image + vae + sum(experts)
         return dict.fromkeys(STAGES, everything) | {"load": everything + packing}
     return {
-        "load": max(experts) + packing + vae * encodes,
-        "encode": max(vae, image),
-        "text": text + text_packing + vae * encodes,
-        "denoise": max(experts) + vae * encodes,
+        "load": max(experts) + packing + vae,
+        "encode": image + vae,
+        "text": text + text_packing + vae,
+        "denoise": max(experts) + vae,
         "decode": vae,
     }
 
@@ -153,5 +158,5 @@ def _tokens(model: Model, plan: Plan) -> int:
 
 
 def _clips(plan: Plan) -> int:
-    """Clips in a pack: the prompt's, and that of what guidance moves away from."""
-    return 1 if plan.guidance == 1 else 2
+    """Clips in a pack: the prompt's, and that of what guidance moves away from, with either expert."""
+    return 2 if any(guidance != 1 for guidance in plan.guidances) else 1

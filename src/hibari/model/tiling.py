@@ -14,11 +14,10 @@ from dataclasses import dataclass, field
 from itertools import product
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from hibari.model.tiles import Span, decoder_halo, encoder_halo, spans, tiled_levels
-from hibari.model.vae import StreamState, WanVAE, fold, unfold
+from hibari.model.vae import StreamState, WanVAE, activate, fold, unfold
 
 
 @dataclass
@@ -50,7 +49,7 @@ def decode_tiles(vae: WanVAE, latent_BCTHW: Tensor, state: TiledState, tile: int
         part = part.contiguous(memory_format=torch.channels_last_3d)
         for block in decoder.up_blocks[-tiled:]:
             part = block(part, own)
-        part = unfold(decoder.conv_out(F.silu(decoder.norm_out(part)), own), vae.config.patch_size or 1)
+        part = unfold(decoder.conv_out(activate(decoder.norm_out, part), own), vae.config.patch_size or 1)
         own.started = True
         if video_BCTHW is None:
             video_BCTHW = part.new_empty(*part.shape[:3], x.shape[3] * cell, x.shape[4] * cell)
@@ -82,7 +81,7 @@ def encode_tiles(vae: WanVAE, video_BCTHW: Tensor, state: TiledState, tile: int)
     x = coarse.contiguous(memory_format=torch.channels_last_3d)
     for block in encoder.down_blocks[count:]:
         x = block(x, whole)
-    x = encoder.conv_out(F.silu(encoder.norm_out(encoder.mid_block(x, whole))), whole)
+    x = encoder.conv_out(activate(encoder.norm_out, encoder.mid_block(x, whole)), whole)
     whole.started = True
     mean, logvar = vae.quant_conv(x, whole).chunk(2, dim=1)
     return mean, logvar
