@@ -16,7 +16,7 @@ from torch import Tensor
 
 from hibari import catalog
 from hibari.generate.backend import Prompt
-from hibari.generate.conditions import BesideNoise, Condition
+from hibari.generate.conditions import BesideNoise, Condition, KnownFrames
 from hibari.generate.fit import Fit
 from hibari.generate.generator import Generator, draw_noise
 from hibari.generate.plan import Plan, make_plan
@@ -173,6 +173,22 @@ def test_each_expert_has_its_levels_and_one_at_a_time_is_enough(tmp_path: Path) 
     assert set(held) == {(True, False), (False, True)} and held == sorted(held, reverse=True)
     assert torch.equal(latent, generator.make_latent(plan, PROMPT))
     assert not torch.equal(latent, generator.make_latent(replace(plan, guidance_2=3.0), PROMPT))
+
+
+def test_a_clip_that_is_half_redrawn_never_meets_the_expert_for_more_noise(tmp_path: Path) -> None:
+    generator = build(tmp_path / "model", "wan2.2 t2v")
+    plan = plan_of(generator)
+    lean = Generator.load(generator.model, generator.device, generator.dtype, Fit(offload="parts"))
+    clip, held = generator.encode_clip(iter([PICTURES[0]] * FRAMES)), set[tuple[bool, ...]]()
+
+    def note(_: int) -> None:
+        held.add(tuple(expert.is_held for expert in lean.parts.experts))
+
+    lean.make_latent(plan, PROMPT, [KnownFrames(clip, level=0.85)], note)
+    assert held == {(False, True)}, "0.85 is below 0.875, where the second expert takes over"
+    held.clear()
+    lean.make_latent(plan, PROMPT, [KnownFrames(clip, level=0.95)], note)
+    assert held == {(True, False), (False, True)}
 
 
 def test_the_shift_of_a_published_model_is_the_same_at_every_size(tmp_path: Path) -> None:

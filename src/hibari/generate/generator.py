@@ -269,9 +269,10 @@ class Generator:
     def _field(self, plan: Plan, state: State, told: Told, laid: ExitStack) -> Field:
         """The field that the solver walks: of each level, that of its expert, with its LoRAs laid on meanwhile."""
         last, fields = self.model.form.boundary * NUM_TIMESTEPS, dict[int, Field]()
+        noisiest = float(state.scale_THW.max())  # of a clip that is redrawn no token is ever at the solver's own level
 
         def velocity(x_CTHW: Tensor, sigma: float | Sequence[float]) -> Tensor:
-            number = int(timestep_of(sigma if isinstance(sigma, float) else max(sigma)) < last)
+            number = int(noisiest * timestep_of(sigma if isinstance(sigma, float) else max(sigma)) < last)
             if number not in fields:
                 fields.clear()
                 laid.close()
