@@ -98,6 +98,36 @@ BROKEN: dict[str, tuple[str, Callable[[Path], None], str]] = {
         set_json("transformer/config.json", in_channels=16),
         "sees pictures, and takes no start image",
     ),
+    "another text encoder": (
+        "wan2.1 t2v",
+        set_json("text_encoder/config.json", d_model=48),
+        "text encoder: 48, .* is 40",
+    ),
+    "another image encoder": (
+        "wan2.1 i2v",
+        set_json("image_encoder/config.json", hidden_size=32),
+        "image encoder: 32, .* image_dim is 24",
+    ),
+    "an image encoder of more states": (
+        "wan2.1 flf2v",
+        set_json("image_encoder/config.json", image_size=32),
+        "34, .* pos_embed_seq_len is 10",
+    ),
+    "an image encoder of no size": (
+        "wan2.1 flf2v",
+        set_json("image_encoder/config.json", patch_size=0),
+        "do not fit each other",
+    ),
+    "a VAE of another size than it says": (
+        "wan2.1 t2v",
+        set_json("vae/config.json", scale_factor_spatial=16),
+        "scale_factor_spatial is 16, and its layers make 8",
+    ),
+    "a VAE of another pace than it says": (
+        "wan2.2 ti2v",
+        set_json("vae/config.json", scale_factor_temporal=8),
+        "scale_factor_temporal is 8, and its layers make 4",
+    ),
     "no tokenizer": ("wan2.1 t2v", without("tokenizer"), "tokenizer_config.json: cannot be read"),
     "no text encoder": ("wan2.1 t2v", without("text_encoder/model.safetensors"), "text_encoder: no safetensors file"),
 }

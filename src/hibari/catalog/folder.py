@@ -15,7 +15,7 @@ from typing import Any, TypeGuard
 from hibari.catalog import card as cards
 from hibari.catalog import world as worlds
 from hibari.catalog.digests import Digests
-from hibari.catalog.form import NATIVE, Form, expert_folders, form_of, learned_verbs
+from hibari.catalog.form import NATIVE, Form, check_fit, expert_folders, form_of, learned_verbs
 from hibari.catalog.licence import NOT_STATED, stated_licence
 from hibari.catalog.published import Published, recognise
 from hibari.catalog.pulled import Pulled
@@ -300,11 +300,12 @@ def _strides(folder: Path, index: dict[str, Any], configs: Configs) -> tuple[Str
             time=int(time), space=int(space), channels=int(vae["z_dim"]), patch=(patch[0], patch[1], patch[2])
         )
         form = form_of(index, dict(transformer), strides.channels, strides.time)
+        check_fit(configs)
         for key in ("in_channels", "out_channels", "patch_size", "text_dim", "image_dim"):
             if configs[form.experts[-1]].get(key) != transformer.get(key):
                 raise ValueError(f"the two transformers differ in {key}")
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise BadWeights(f"{folder}: VAE and transformer do not fit ({error}).", **_AGAIN) from error
+    except (KeyError, IndexError, TypeError, ValueError, ArithmeticError) as error:
+        raise BadWeights(f"{folder}: its parts do not fit each other ({error}).", **_AGAIN) from error
     return strides, form
 
 

@@ -91,6 +91,29 @@ def form_of(index: dict[str, Any], transformer: dict[str, Any], channels: int, t
     )
 
 
+def check_fit(configs: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise ValueError where what one part makes is not what another reads, as far as their configs state it."""
+    transformer, vae = configs["transformer"], configs["vae"]
+    encoder, image = configs.get("text_encoder", {}), configs.get("image_encoder", {})
+    given = [("text encoder", encoder.get("d_model", encoder.get("hidden_size")), "text_dim")]
+    given.append(("image encoder", image.get("hidden_size"), "image_dim"))
+    if {"image_size", "patch_size"} <= image.keys() and transformer.get("pos_embed_seq_len") is not None:
+        states = 2 * ((image["image_size"] // image["patch_size"]) ** 2 + 1)
+        given.append(("two pictures through the image encoder", states, "pos_embed_seq_len"))
+    for part, makes, name in given:
+        if makes is not None and makes != transformer.get(name):
+            raise ValueError(f"{part}: {makes}, and the transformer's {name} is {transformer.get(name)}")
+    strides = {"scale_factor_spatial": 8, "scale_factor_temporal": 4}
+    if {"dim_mult", "temperal_downsample"} <= vae.keys():
+        real = (
+            2 ** (len(vae["dim_mult"]) - 1) * (vae.get("patch_size") or 1),
+            2 ** sum(map(bool, vae["temperal_downsample"])),
+        )
+        for (name, usual), makes in zip(strides.items(), real, strict=True):
+            if vae.get(name, usual) != makes:
+                raise ValueError(f"the VAE's {name} is {vae.get(name, usual)}, and its layers make {makes}")
+
+
 def learned_verbs(index: dict[str, Any], form: Form) -> tuple[str, ...]:
     """What a published model of this form learned; `index` is its model_index.json."""
     if form.start == "channels":
