@@ -199,6 +199,24 @@ def test_experts_are_named_where_there_are_two(tmp_path: Path, model: SimpleName
     assert [each.expert for each in found(model, tmp_path, "fast@high:0.5", "fast@low", "fast")] == ["high", "low", ""]
 
 
+def test_a_file_of_the_second_transformer_goes_nowhere_else(tmp_path: Path, model: SimpleNamespace) -> None:
+    write(tmp_path / "loras" / "second.safetensors", pair(f"transformer_2.{Q}", A, B))
+    with pytest.raises(InvalidRequest, match="second of two transformers"):
+        found(model, tmp_path, "second")
+    model.form.experts = ("transformer", "transformer_2")
+    for use in ("second", "second@high"):
+        with pytest.raises(InvalidRequest, match="Name it as second@low"):
+            found(model, tmp_path, use)
+    assert [each.expert for each in found(model, tmp_path, "second@low")] == ["low"]
+
+
+def test_a_name_that_no_system_takes(tmp_path: Path, model: SimpleNamespace) -> None:
+    (tmp_path / "loras").mkdir()
+    with pytest.raises(InvalidRequest, match="cannot be looked for") as raised:
+        found(model, tmp_path, "x" * 300)
+    assert raised.value.option == "loras"
+
+
 @pytest.mark.parametrize("wrong", ["", "a:b", "a:1:2", ":1", "a@middle:x", "a:99", "a:nan"])
 def test_a_use_that_is_none(wrong: str) -> None:
     with pytest.raises(InvalidRequest) as raised:

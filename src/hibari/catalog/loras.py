@@ -35,6 +35,7 @@ KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
 )
 OTHERS = re.compile(r"dora_scale|lora_magnitude|hada_|lokr_|oft_|lora_mid|set_weight")
 TEXT_ENCODERS = re.compile(r"(?:text_encoder\w*\.|lora_te)")
+SECOND = re.compile(r"(?:base_model\.model\.)?transformer_2\.")
 ADAPTER = "lora_adapter_metadata"  # where diffusers keeps what PEFT's configuration said, under "transformer." each
 
 
@@ -54,6 +55,12 @@ class LoraLayer:
     bias: str = ""
     parameter: str = ""
     scale: float = 1.0
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys that there are."""
+        found = (self.down, self.up, self.up_bias, self.alpha, self.weight, self.bias, self.parameter)
+        return tuple(key for key in found if key)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,14 +112,17 @@ def _found(use: LoraUse, model: Model, shapes: Mapping[str, Shape], settings: Se
             f"{model.name} has one transformer for all noise levels.", option="loras", hint=f"Leave out @{use.expert}."
         )
     path = Path(use.lora).expanduser() if _is_path(use.lora) else settings.loras_folder / f"{use.lora}{SUFFIX}"
-    if not path.is_file():
+    if not _is_there(path):
         here = ", ".join(lora_names(settings)) or "none; they go into the data folder's loras"
         raise InvalidRequest(f"{use.lora!r} is not here.", option="loras", hint=f"Here: {here}.")
     try:
         layers = read_layers(path, shapes, model.name)
     except BadWeights as error:
         message = error.message.replace(str(path), path.name)  # where files lie is not for every requester
-        raise InvalidRequest(message, option="loras", hint="Copy the file again.") from error
+        raise InvalidRequest(message, option="loras", hint=f"Give a whole {SUFFIX} file.") from error
+    if use.expert != "low" and any(SECOND.match(key) for keys in layers.values() for key in keys.keys):
+        hint = f"Name it as {use.lora}@low." if len(model.form.experts) > 1 else "It was made for another model."
+        raise InvalidRequest(f"{path.name} is for the second of two transformers.", option="loras", hint=hint)
     digest = file_sha256(path)
     if use.sha256 not in ("", digest):
         raise InvalidRequest(f"{path.name} is another file by now.", option="loras", hint="Put back the one it was.")
@@ -144,6 +154,14 @@ def read_layers(path: Path, shapes: Mapping[str, Shape], name: str) -> dict[str,
     for layer, keys in found.items():
         _check_fit(path, keys, layer, sizes, shapes)
     return found
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a file is there; raises InvalidRequest where the system does not say."""
+    try:
+        return path.is_file()
+    except OSError as error:  # a name that no system takes, or a folder that nobody may look into
+        raise InvalidRequest(f"{path.name[:40]!r} cannot be looked for ({error.strerror}).", option="loras") from error
 
 
 def _is_path(name: str) -> bool:
