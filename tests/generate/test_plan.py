@@ -184,6 +184,16 @@ def test_frames_that_start_one_after_the_other_are_a_window_too() -> None:
     assert len(made.windows) == 1 and made.visits == 20 + 4 * 5 and made.notes == ()
 
 
+def test_what_is_known_never_fills_a_window() -> None:
+    """Neither a start image of a single frame, nor the second of a clip that goes on, where a window is shorter."""
+    late = replace(ROLLING, rolling=Rolling(window=10, history=2, block=2, lag=5))
+    assert plan(late, image=Path("a.png"), seconds=0.04).windows == ()
+    small = replace(ROLLING, rolling=Rolling(window=3, history=1))
+    made = over(clip_of(36), small, extend=True, seconds=3)
+    assert made.windows[0].known == 2 and made.source is not None and made.source.context == 5
+    assert over(clip_of(36), ROLLING, extend=True, seconds=3).windows[0].known == 4, "a second, where there is room"
+
+
 @pytest.mark.parametrize(
     "wrong", [{"window": 5, "history": 5}, {"history": 0}, {"block": 0}, {"lag": -1}, {"noise": 1.0}, {"block": 2}]
 )

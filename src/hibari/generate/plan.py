@@ -123,7 +123,7 @@ def _windows(
 ) -> tuple[tuple[Window, ...], list[str]]:
     """The windows of a video that is not made in one go, and what there is to say about them."""
     rolling, frames = model.card.rolling, model.strides.latent(video).frames
-    if rolling is None or (frames <= rolling.window and not rolling.lag):
+    if rolling is None or frames == 1 or (frames <= rolling.window and not rolling.lag):
         return (), []
     longest = model.strides.time * (rolling.window - 1) + 1
     known = 1 if request.image is not None and not request.strength else 0

@@ -114,8 +114,13 @@ def over_clip(
 
 
 def _context(model: Model, seconds: Fraction, frames: int) -> int:
-    """How many rendered frames of a clip of that many seconds are known to what is new: 4n+1, and as far as it fits."""
+    """How many rendered frames of a clip of that many seconds are known to what is new: 4n+1, and as far as it fits.
+
+    A window of a model that makes some has room for more than these.
+    """
     card, step = model.card, model.strides.time
     room = floor(Fraction(str(card.max_seconds)) * card.fps) + 1 - frames
     most = min(CONTEXT_S * card.fps, floor(seconds * card.fps) - 1, room - 1)
+    if card.rolling is not None:
+        most = min(most, step * (card.rolling.window - 1) - 1)
     return max(0, most) // step * step + 1
