@@ -40,11 +40,12 @@ ALLOWED = {
     "recipes/safety.py": ({"save"}, "no picture: the prompt classifier"),
 }
 GENERATES = {
+    "produce/held.py": "loads them for the one road, and makes nothing",
     "produce/road.py": "the one road",
     "evaluate/makers.py": "frames in memory, for judges only",
     "evaluate/shortcuts.py": "frames in memory, compared with each other",
 }
-GENERATORS = ("hibari.generate.generator", "load_backend")
+GENERATORS = ("hibari.generate.generator", "load_backend", "HeldModels")
 ENCODES = {"media", "produce"}
 
 

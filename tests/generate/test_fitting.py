@@ -99,7 +99,8 @@ def test_weights_in_a_byte_are_named_where_they_would_do(tmp_path: Path) -> None
     assert large is not None
     plan = make_plan(GenerationRequest(prompt="a fox", size=Size(832, 480)), large, 1)
     where = Where(device="cuda", dtype="bfloat16")
-    with pytest.raises(InvalidRequest, match=r"takes 11\.6 GB at the least; 10\.8 GB may be taken, 0\.9 of 12 GB") as refused:
+    said = r"takes 11\.6 GB at the least; 10\.8 GB may be taken, 0\.9 of 12 GB"
+    with pytest.raises(InvalidRequest, match=said) as refused:
         fitting(large, 12.0, where=where).fit(plan)
     assert refused.value.hint == "What fits: storage int8, which changes the picture a little."
     assert fitting(large, 12.0, Wanted(storage="int8"), where).fit(plan).fit.storage == "int8"

@@ -5,7 +5,7 @@ each the way to decode that takes least time. Weights in a byte each change the 
 where the settings say so.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import floor
@@ -27,7 +27,7 @@ SHORTER = 16  # parts of the seconds, which are tried from the most to the least
 
 @dataclass(frozen=True, kw_only=True)
 class Room:
-    """What a machine has free, or the settings give, in bytes: of main memory, and of an accelerator (0: its memory is not known yet)."""
+    """What is free, or the settings give, in bytes: of main memory, and of an accelerator (0: not known yet)."""
 
     main: float
     accelerator: float = 0.0
@@ -90,6 +90,14 @@ class Fitted:
     def free(self) -> float:
         """Bytes that the computing device has for it; 0 where that is not known."""
         return self.room.accelerator if self.forecast.accelerator else self.room.main
+
+    def has_room_beside(self, others: "Sequence[Fitted]") -> bool:
+        """Whether it has room while others are held too, each of which takes the least that it ever does."""
+        main = self.room.main - sum(min(other.forecast.main.values()) for other in others)
+        card = self.room.accelerator - sum(min(other.forecast.accelerator.values(), default=0.0) for other in others)
+        if main <= 0 or (card <= 0 and self.room.accelerator):
+            return False
+        return Room(main=main, accelerator=card if self.room.accelerator else 0.0).holds(self.forecast)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,12 +13,13 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from hibari import catalog
-from hibari.config import Launch, Settings, launch
+from hibari.config import Settings
 from hibari.errors import Cancelled, InvalidRequest
 from hibari.media.files import beside, check_writable
 from hibari.media.suffixes import format_of
 from hibari.produce.foreseen import Fit, Made, fit_plan, made_in
-from hibari.produce.frames import decoded, give_memory_back
+from hibari.produce.frames import decoded
+from hibari.produce.held import HeldModels
 from hibari.produce.job import Job, check, plainest, prepare
 from hibari.produce.latents import Kept, digest_of, keeping
 from hibari.produce.previews import Previewer, Previews
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from hibari.generate.backend import Backend
-    from hibari.generate.parallel import Team
     from hibari.media.fit import Frame
     from hibari.produce.door import Door
     from hibari.produce.passage import Allowance, HeldPlace, Passage
@@ -43,10 +43,7 @@ if TYPE_CHECKING:
 
 
 class Hibari:
-    """A place that makes videos: settings, the door, and the models that were used last, kept for the next request.
-
-    It holds `service.models_held` of them; one that has to make room goes before the next is loaded.
-    """
+    """A place that makes videos: settings, the door, and the models that were used last, kept for the next request."""
 
     def __init__(self, settings: Settings | None = None, **given: str | Path | int) -> None:
         """Settings as they are, or read from `given` (home, model, device, dtype, threads …) and the environment."""
@@ -54,8 +51,7 @@ class Hibari:
             raise InvalidRequest("settings are given twice.", option=next(iter(given)))
         self.settings = settings or Settings.load(**given)
         self._door: Door | None = None
-        self._loaded: dict[tuple[Path, Fit], Backend] = {}  # the last used last
-        self._team: Team | None = None  # of a torchrun's processes, once the first model is loaded
+        self._models = HeldModels(self.settings)
 
     @property
     def door(self) -> "Door":
@@ -68,34 +64,23 @@ class Hibari:
 
     def follow(self) -> None:
         """Of a torchrun's processes all but the first: work with it until it is done. They make no file."""
-        from hibari.generate.parallel import follow
-
-        follow(_join(self.settings, launch()))
+        self._models.follow()
 
     def close(self) -> None:
         """Let the other processes of a torchrun go, where there are any."""
-        if self._team is not None:
-            self._team.end()
-            self._team = None
-
-    def _meet(self) -> "Team | None":
-        place = launch()
-        if place.size > 1 and self._team is None:
-            self._team = _join(self.settings, place)
-        return self._team
+        self._models.close()
 
     @property
     def held(self) -> tuple[str, ...]:
         """The names of the models that are loaded."""
-        return tuple(generator.model.name for generator in list(self._loaded.values()))
+        return self._models.names
 
     def load(self) -> None:
         """Open the door and load the model of the settings, so that the first request need not wait for them."""
         self.door  # noqa: B018  # it opens when it is asked for
         card = catalog.find(self.settings.model, self.settings).card
         model, plan = check(plainest(card), self.settings)
-        fitted = fit_plan(model, plan, self.settings)
-        self._generator(model, fitted.fit if fitted is not None else Fit())
+        self._models.get(model, fit_plan(model, plan, self.settings))
 
     def prepare(self, request: GenerationRequest, output: Path | str | None = None) -> Job:
         """Everything that can be said about a request before torch is loaded; raises what is wrong with it."""
@@ -210,22 +195,7 @@ class Hibari:
             allowance=allowance,
             held_place=held_place,
         )
-        return _Production(job, passage, watch, orders).run(self._generator)
-
-    def _generator(self, model: catalog.Model, fit: Fit) -> "Backend":
-        """The model, loaded as the fit says; the one not used for longest is let go first where there are enough."""
-        key = (model.folder, fit.held)
-        generator = self._loaded.pop(key, None)
-        if generator is None or generator.model != model:  # nobody's record may name weights that lie there since
-            generator = None
-            same = [other for other in self._loaded if other[0] == model.folder]  # held in another way
-            while same or len(self._loaded) >= self.settings.service.models_held:
-                del self._loaded[same.pop() if same else next(iter(self._loaded))]
-                give_memory_back()
-            generator = _load(model, self.settings, fit, self._meet())
-        self._loaded[key] = generator
-        model.weights_sha256  # noqa: B018  # told now, while it is certain that these were loaded
-        return generator.in_way(fit)
+        return _Production(job, passage, watch, orders).run(self._models)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,7 +224,7 @@ class _Production:
     digest: Any = field(default_factory=hashlib.sha256)
     earlier: int = 0  # rendered frames by which what is new begins before the plan has it
 
-    def run(self, generator_of: Callable[[catalog.Model, Fit], "Backend"]) -> Record:
+    def run(self, models: HeldModels) -> Record:
         from hibari.provenance.ledger import Making
 
         job, plan, passage = self.job, self.job.plan, self.passage
@@ -264,7 +234,7 @@ class _Production:
         self._tell("screen", 1, 1)
         self._tell("load", 0, 1)
         with self.watch("load"):
-            generator = generator_of(job.model, job.fit)
+            generator = models.get(job.model, job.fitted)
         if job.model.form.backend == "diffusers":
             passage.facts[RUN_BY] = f"diffusers {version('diffusers')}"
         self._tell("load", 1, 1)
@@ -396,44 +366,6 @@ def deliver(passage: "Passage", frames: Iterator["Frame"], making: Callable[[], 
         made = making()
         with beside(passage.place, keep=False) as partial:
             return passage.release(unsigned, partial, made)
-
-
-def _load(model: catalog.Model, settings: Settings, fit: Fit, team: "Team | None" = None) -> "Backend":
-    """The one place where torch comes in for generating; with a `team` its other processes load the model too."""
-    import torch
-
-    from hibari.generate.backend import load_backend
-    from hibari.machine import pick_device, pick_dtype
-
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
-    device = pick_device(settings.device)
-    compiled = settings.engine.compile == "on"
-    if team is not None:
-        from hibari.generate.parallel import Lead
-
-        if compiled:
-            raise InvalidRequest(
-                "several devices run uncompiled.",
-                option="compile",
-                hint="Set HIBARI_COMPILE=off, or leave out torchrun.",
-            )
-
-        if fit.held != Fit():
-            raise InvalidRequest(f"several devices hold a model whole, and not {fit}.", option="offload")
-        return Lead.load(team, model, pick_dtype(settings.dtype, team.device))
-    return load_backend(model, device, pick_dtype(settings.dtype, device), fit, compiled=compiled)
-
-
-def _join(settings: Settings, place: Launch) -> "Team":
-    """Meet the other processes of a torchrun; each takes an accelerator of its own where there are any."""
-    from hibari.generate.parallel import Team
-    from hibari.machine import pick_device
-
-    device = pick_device(settings.device)
-    if device.type == "cuda":
-        device = pick_device(f"cuda:{place.device}")
-    return Team.join(place, device, settings.engine.parallel)  # type: ignore[arg-type]  # checked where it was set
 
 
 def _encode(path: Path, job: Job, frames: Iterator["Frame"], label: "MetadataLabel | None") -> None:
