@@ -53,7 +53,7 @@ def write_original(folder: Path, case: str, tokenizer: Path) -> Path:
         write_config(folder / place, config)
         save_file(drawn(dit_shapes(config), seed), folder / place / "diffusion_pytorch_model.safetensors")
     torch.save(drawn(vae21_shapes(8) if "2.1" in vae else vae22_shapes(8, 8), 3), folder / vae)
-    torch.save(drawn(text_shapes(64, 4096, 32, 1, 1), 4), folder / "models_t5_umt5-xxl-enc-bf16.pth")
+    torch.save(drawn(text_shapes(80, 4096, 32, 1, 1), 4), folder / "models_t5_umt5-xxl-enc-bf16.pth")
     if kind["model_type"] == "i2v":
         torch.save(drawn(image_shapes(1280, 2), 5), folder / CLIP)
     shutil.copytree(tokenizer, folder / "google/umt5-xxl")

@@ -117,6 +117,13 @@ def cut(folder: Path) -> None:
     path.write_bytes(path.read_bytes()[:5000])
 
 
+def more_words(folder: Path) -> None:
+    path = folder / "tokenizer" / "tokenizer.json"
+    table = json.loads(path.read_text())
+    table["model"]["vocab"] += [[f"▁zebra{i}", -1.0] for i in range(9)]
+    path.write_text(json.dumps(table))
+
+
 BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     "another encoder": (change("text_encoder/config.json", model_type="llama"), "a llama is no text encoder"),
     "no config": (lambda folder: (folder / "text_encoder/config.json").unlink(), "not a text encoder's config"),
@@ -124,6 +131,7 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     "another size": (change("text_encoder/config.json", d_ff=64), "not (a whole|this) UMT5EncoderModel"),
     "a pickle": (pickle_instead, "not a whole UMT5EncoderModel"),
     "cut short": (cut, "not a whole UMT5EncoderModel"),
+    "a tokenizer of another model": (more_words, "tokens, and the text encoder knows"),
     "no tokenizer": (lambda folder: shutil.rmtree(folder / "tokenizer"), "not a tokenizer"),
 }
 
@@ -137,6 +145,23 @@ def test_a_folder_that_does_not_fit_is_refused_in_one_line(case: str, folder: Pa
     with pytest.raises(BadWeights, match=message) as caught:
         text_encoder(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"crop_size": {"height": 32, "width": 32}}, r"makes pictures of \(3, 32, 32\), and the image encoder sees 16"),
+        ({"image_mean": [0.1, 0.2]}, "not an image processor's"),
+        ({"size": {"colour": 3}}, "not an image processor's"),
+    ],
+)
+def test_a_processor_that_does_not_fit_is_refused(
+    values: dict[str, object], message: str, folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(folder / "image_processor", tmp_path / "image_processor")
+    change("image_processor/preprocessor_config.json", **values)(tmp_path)
+    with pytest.raises(BadWeights, match=message):
+        load_image_encoder(folder / "image_encoder", tmp_path / "image_processor", "cpu", torch.float32)
 
 
 @pytest.mark.parametrize("missing", ["transformers", "ftfy"])

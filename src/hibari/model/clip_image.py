@@ -41,7 +41,7 @@ class CLIPImageEncoder:
         MissingDependency. Without a folder it is CLIP's own processor, which is that of the published folders.
         """
         encoder = load_pretrained("CLIPVisionModel", place, device, dtype)
-        return cls(encoder, _load_processor(None if processor is None else processor / PROCESSOR))
+        return cls(encoder, _load_processor(None if processor is None else processor / PROCESSOR, encoder.config))
 
     @torch.inference_mode()
     def encode(self, frames: Sequence[np.ndarray]) -> Tensor:
@@ -53,12 +53,19 @@ class CLIPImageEncoder:
         return states_BSE.flatten(0, 1)[None]
 
 
-def _load_processor(path: Path | None) -> Any:
+def _load_processor(path: Path | None, config: Any) -> Any:
+    """The processor of a file, or CLIP's own, which must make pictures of the size that the encoder's `config` says."""
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
     if path is None:
         return CLIPImageProcessorPil()
     try:
-        return CLIPImageProcessorPil.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+        made = CLIPImageProcessorPil.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        shape = tuple(made(images=[Image.new("RGB", (96, 64))], return_tensors="pt").pixel_values.shape[1:])
+    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
         raise BadWeights(f"{path}: not an image processor's ({type(error).__name__}: {error}).") from error
+    if shape != (3, config.image_size, config.image_size):
+        raise BadWeights(
+            f"{path}: it makes pictures of {shape}, and the image encoder sees {config.image_size} pixels."
+        )
+    return made

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hibari.errors import InvalidRequest, MissingDependency, install
+from hibari.errors import BadWeights, InvalidRequest, MissingDependency, install
 from hibari.model.pretrained import EXTRA, load_pretrained, load_tokenizer
 from hibari.model.quantised import Kind
 
@@ -43,7 +43,10 @@ class UMT5TextEncoder:
         `storage` says how the linear layers of its blocks are kept.
         """
         made = load_tokenizer(tokenizer)
-        return cls(load_pretrained("UMT5EncoderModel", place, device, dtype, storage), made)
+        encoder = load_pretrained("UMT5EncoderModel", place, device, dtype, storage)
+        if len(made) > (rows := encoder.get_input_embeddings().num_embeddings):
+            raise BadWeights(f"{tokenizer}: a tokenizer of {len(made)} tokens, and the text encoder knows {rows}.")
+        return cls(encoder, made)
 
     @torch.inference_mode()
     def encode(self, prompts: Sequence[str], *, option: str = "prompt") -> list[Tensor]:
