@@ -14,7 +14,7 @@ from torch import Tensor
 
 from hibari.cli import run
 from hibari.config import Settings
-from hibari.errors import Cancelled, InvalidRequest, OutputError, Refused
+from hibari.errors import BadMedia, Cancelled, Held, InvalidRequest, OutputError, Refused
 from hibari.generate.fit import Fit
 from hibari.produce import Hibari, Progress
 from hibari.produce.door import Door
@@ -75,6 +75,24 @@ def test_what_was_stopped_is_not_kept(house: Path, tmp_path: Path, error: BaseEx
     with pytest.raises(type(error)):
         maker(house).generate(ASKED, output=tmp_path / "a.mp4", on_progress=failing(error))
     assert not kept(house)
+
+
+def test_what_the_policy_stops_is_not_kept_and_what_cannot_run_loses_nothing(house: Path, tmp_path: Path) -> None:
+    held = Held("it waits.", waits_as=1, reason="", advice="", category="violence", option="prompt", hint="")
+    one = maker(house)
+    for no in (Refused("no.", category="violence"), held):
+        with pytest.raises(type(no)):
+            one.generate(ASKED, output=tmp_path / "a.mp4", on_progress=failing(no))
+        assert not kept(house)
+    for failure in (Refused("No key.", hint="Try later."), BadMedia("It is gone.")):
+        with pytest.raises(OutputError, match=f"could not be finished: {failure}") as failed:
+            one.generate(ASKED, output=tmp_path / "a.mp4", on_progress=failing(failure))
+        (path,) = kept(house)
+        assert f"--latents {path.stem}" in failed.value.hint
+        path.unlink()
+    with pytest.raises(ValueError, match="a fault") as fault:  # of ours, and no other error
+        one.generate(ASKED, output=tmp_path / "a.mp4", on_progress=failing(ValueError("a fault")))
+    assert any(f"--latents {path.stem}" in note for path in kept(house) for note in fault.value.__notes__)
 
 
 def test_it_goes_with_its_persons_data_and_no_backup_has_it(

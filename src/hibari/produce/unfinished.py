@@ -1,8 +1,9 @@
 """Latents that were made and not yet delivered, in a private file, so that a failure after them never loses the work.
 
-The file goes when its video is delivered, refused, held or stopped. Where anything else fails it stays for some days,
-and the error says how to finish it; that goes through the door as any request does, screens and all. It holds a prompt
-and whose it is: it goes with that person's data (`erase`), and no backup has it.
+The file goes when its video is delivered, refused by the policy, held or stopped. Where anything else fails, also a
+part that screens or signs, it stays for some days, and the error says how to finish it; that goes through the door as
+any request does, screens and all. It holds a prompt and whose it is: it goes with that person's data (`erase`), and no
+backup has it.
 """
 
 import json
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hibari.catalog.folder import METADATA, read_header
-from hibari.errors import BadWeights, InvalidRequest, OutputError, StoreError
+from hibari.errors import BadWeights, Cancelled, Held, HibariError, InvalidRequest, OutputError, Refused
 from hibari.generate.fit import Storage
 from hibari.media.files import beside, is_abandoned, output_error
 from hibari.media.files import sweep as sweep_partial
@@ -51,21 +52,32 @@ class Unfinished:
 
 @contextmanager
 def safe(home: Path, id: GenerationId, unfinished: Unfinished) -> Iterator[None]:
-    """Keep latents while the block delivers them; raises OutputError, with how to go on, where it fails."""
+    """Keep latents while the block delivers them; raises OutputError, with how to go on, where it fails.
+
+    A fault of ours comes through with the same words as a note. What lay there before the block, because it is tried
+    again, stays where it is stopped.
+    """
     path = _path(home, id)
-    _write(path, unfinished)
+    again = path.exists()
+    if not again:
+        _write(path, unfinished)
+    hint = f"Nothing is lost: `hibari generate --latents {id}` finishes it, within three days."
     try:
         yield
-    except (RuntimeError, MemoryError, OSError, OutputError, StoreError) as error:
-        reason = getattr(error, "message", None) or str(error) or "not enough memory"
-        raise OutputError(
-            f"it was made, and could not be finished: {' '.join(reason.split())[:300]}",
-            option="output",
-            hint=f"Nothing is lost: `hibari generate --latents {id}` finishes it, within three days.",
-        ) from error
-    except BaseException:
-        path.unlink(missing_ok=True)
+    except (Cancelled, KeyboardInterrupt, SystemExit, GeneratorExit):
+        if not again:
+            path.unlink(missing_ok=True)
         raise
+    except Exception as error:
+        if isinstance(error, Held) or (isinstance(error, Refused) and error.category):
+            path.unlink(missing_ok=True)  # somebody said no; a part that could not run may do so later
+            raise
+        if not isinstance(error, (HibariError, RuntimeError, MemoryError, OSError)):
+            error.add_note(hint)
+            raise
+        reason = " ".join(str(error).split())[:300] or "not enough memory"
+        message = f"it was made, and could not be finished: {reason}"
+        raise OutputError(message, option="output", hint=hint) from error
     path.unlink(missing_ok=True)
 
 
