@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,23 @@ def test_another_rate_repeats_or_drops_frames_and_says_so() -> None:
     assert len(odd.picks) == 30 and max(odd.picks) == 11
     assert {made.seconds for made in (double, half, odd)} == {1.0}
     assert "repeated" in double.notes[0] and "dropped" in half.notes[0]
+
+
+@pytest.mark.parametrize(("seconds", "fps", "count"), [(0.5, 12, 6), (1, 12, 12), (1, 24, 24), (1, 6, 6), (0.2, 12, 2)])
+def test_the_last_frame_is_the_end_image(seconds: float, fps: int, count: int) -> None:
+    card = replace(CARD, verbs=("between images",))
+    made = plan(card, image="a.png", end_image="b.png", seconds=seconds, fps=fps)
+    assert len(made.picks) == count and made.picks == tuple(sorted(made.picks))
+    assert (made.picks[0], made.picks[-1]) == (0, made.render.frames - 1)
+    assert max(b - a for a, b in pairwise(made.picks)) <= made.render.frames // (count - 1) + 1
+    assert any("the last one is the end image" in note for note in made.notes) == (count < made.render.frames)
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.1])
+def test_a_single_frame_has_no_end(seconds: float) -> None:
+    with pytest.raises(InvalidRequest, match="a single frame") as caught:
+        plan(replace(CARD, verbs=("between images",)), image="a.png", end_image="b.png", seconds=seconds)
+    assert caught.value.option == "seconds"
 
 
 def test_what_a_model_cannot_do() -> None:

@@ -97,6 +97,9 @@ def make_plan(request: GenerationRequest, model: Model, seed: int, clip: ClipSha
         picks, frames = tuple(pick + source.context for pick in picks), frames + source.context
     video = VideoShape(model.strides.frames_at_least(frames), render.height, render.width)
     model.strides.check(video)
+    if request.end_image is not None:
+        picks, end_notes = _to_the_end(len(picks), video.frames)
+        fps_notes += end_notes
     steps = card.steps if request.steps is None else request.steps
     windows, window_notes = _windows(request, model, video, steps, source)
     approximate = [f"approximate: {request.shortcuts}"] if str(request.shortcuts) else []
@@ -116,6 +119,18 @@ def make_plan(request: GenerationRequest, model: Model, seed: int, clip: ClipSha
         shortcuts=request.shortcuts,
         notes=(*size_notes, *fps_notes, *window_notes, *approximate),
     )
+
+
+def _to_the_end(count: int, rendered: int) -> tuple[tuple[int, ...], list[str]]:
+    """The rendered frames behind so many delivered ones of which the last is the end image, and what there is to say.
+
+    A model renders 4n+1 frames, and the end image is the last of them.
+    """
+    if min(count, rendered) < 2:
+        raise InvalidRequest("it is a single frame, which has no end.", option="seconds", hint="Give more.")
+    picks = tuple(round(index * (rendered - 1) / (count - 1)) for index in range(count))
+    left = f"{count} of {rendered} rendered frames are shown, so that the last one is the end image"
+    return picks, [left] if count < rendered else []
 
 
 def _windows(
