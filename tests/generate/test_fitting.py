@@ -12,7 +12,7 @@ import pytest
 import hibari_mini
 from hibari.catalog import Model, open_folder, unpulled
 from hibari.config import Settings
-from hibari.errors import InvalidRequest
+from hibari.errors import BadWeights, InvalidRequest
 from hibari.generate.anatomy import DiTSizes, VAESizes, anatomy_of
 from hibari.generate.calibration import Calibration
 from hibari.generate.encoding import encoding_bytes
@@ -59,6 +59,21 @@ def test_the_anatomy_is_that_of_the_files(model: Model) -> None:
     assert 2 * (anatomy.text.total + anatomy.vae_weights.total + anatomy.experts[0].total) == pytest.approx(
         model.bytes, rel=0.02
     )
+
+
+@pytest.mark.parametrize(
+    ("part", "wrong"),
+    [
+        ("transformer", {"num_layers": "5"}),
+        ("transformer", {"num_attention_heads": 0}),
+        ("vae", {"dim_mult": [1, "2", 4]}),
+        ("vae", {"temperal_downsample": [True]}),
+    ],
+)
+def test_a_config_that_lies_about_sizes_is_refused(model: Model, part: str, wrong: dict[str, object]) -> None:
+    configs = {**model.configs, part: {**model.configs[part], **wrong}}
+    with pytest.raises(BadWeights, match="its configs do not say its sizes"):
+        anatomy_of(replace(model, configs=configs))
 
 
 def peaks(model: Model, plan: Plan, *fits: Fit) -> list[float]:

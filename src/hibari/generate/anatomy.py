@@ -28,6 +28,9 @@ class DiTSizes:
     out_channels: int
     patch: int  # cells of the latent in a token
 
+    def __post_init__(self) -> None:
+        _check_whole(self)
+
 
 @dataclass(frozen=True, kw_only=True)
 class VAESizes:
@@ -42,6 +45,11 @@ class VAESizes:
     z_dim: int
     out_channels: int
     patch: int
+
+    def __post_init__(self) -> None:
+        _check_whole(self)
+        if len(self.temporal) != len(self.dim_mult) - 1:
+            raise ValueError(f"{len(self.dim_mult)} levels, {len(self.temporal)} of them said to change in time")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +72,14 @@ def anatomy_of(model: Model) -> Anatomy:
         return _read(model)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise BadWeights(f"{folder}: its configs do not say its sizes ({error!r}).", option="model") from error
+
+
+def _check_whole(sizes: DiTSizes | VAESizes) -> None:
+    """Raise ValueError where a size is no whole number from 1 on; those that say yes or no are left."""
+    for name, value in vars(sizes).items():
+        for each in value if isinstance(value, tuple) else (value,):
+            if not isinstance(each, bool) and not (isinstance(each, int) and each > 0):
+                raise ValueError(f"{name} is {value!r}")
 
 
 def _read(model: Model) -> Anatomy:
