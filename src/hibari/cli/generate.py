@@ -92,7 +92,9 @@ def generate(
     if latents is not None:
         if prompt is not None or from_file is not None:
             raise InvalidRequest("what was made has its prompt.", option="latents", hint="Leave the prompt out.")
-        return _finish(hibari, latents, output, as_json=as_json)
+        code = _finish(hibari, latents, output, as_json=as_json)
+        hibari.close()
+        return code
     shared: dict[str, Any] = {
         "model": model,
         "size": size,

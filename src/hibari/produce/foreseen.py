@@ -13,6 +13,7 @@ from hibari.generate.fit import Storage as _Storage
 from hibari.generate.fitting import GB, Fitted, Fitting, Room, Wanted
 from hibari.generate.forecast import Where
 from hibari.generate.plan import Plan
+from hibari.produce.devices import check_devices
 
 __all__ = [
     "Calibration",
@@ -70,11 +71,11 @@ def fit_plan(model: catalog.Model, plan: Plan, settings: Settings, made: Made | 
     """
     if made is not None:
         _check_again(made, settings.engine)
+    if launch().size > 1:
+        check_devices(model, plan, settings.engine, launch().size)
+        return None
     if model.form.backend != "native":
         _check_engine(model, settings.engine)
-        return None
-    if launch().size > 1:
-        _check_whole(settings.engine)
         return None
     engine, rates = settings.engine, Calibration.load(settings.home)
     device = machine.likely_device(settings.device)
@@ -103,21 +104,6 @@ def _check_again(made: Made, engine: EngineSettings) -> None:
             f"it was made with weights as {made.storage}; those from the disk come as they are.",
             option="offload",
             hint="Leave it out.",
-        )
-
-
-def _check_whole(engine: EngineSettings) -> None:
-    """Raise InvalidRequest for a way of holding a model that several devices do not have."""
-    asked = {
-        "storage": engine.storage in ("int8", "fp8"),
-        "offload": engine.offload not in ("auto", "none"),
-        "memory": engine.memory > 0,
-    }
-    for name in (name for name, is_asked in asked.items() if is_asked):
-        raise InvalidRequest(
-            "several devices hold a model whole, each in its own memory.",
-            option=name,
-            hint="Leave it out, or leave out torchrun.",
         )
 
 

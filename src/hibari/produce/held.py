@@ -40,7 +40,8 @@ class HeldModels:
             backend = None
             for other in [other for other in self._held if other[0] == model.folder]:  # held in another way
                 self._let_go(other)
-            while len(self._held) >= self._settings.service.models_held:
+            # The other processes of a torchrun hold the last one alone.
+            while len(self._held) >= (self._settings.service.models_held if launch().size == 1 else 1):
                 self._let_go(next(iter(self._held)))
         while self._held and not self._have_room(fitted):
             self._let_go(next(iter(self._held)))
@@ -72,6 +73,8 @@ class HeldModels:
 
     def _meet(self) -> "Team | None":
         place = launch()
+        if place.rank:
+            raise InvalidRequest("this verb is for one process.", hint="Start it without torchrun.")
         if place.size > 1 and self._team is None:
             self._team = _join(self._settings, place)
         return self._team
@@ -84,29 +87,27 @@ def _load(model: catalog.Model, settings: Settings, fit: Fit, team: "Team | None
     from hibari.generate.backend import load_backend
     from hibari.machine import pick_device, pick_dtype
 
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
-    device = pick_device(settings.device)
     compiled = settings.engine.compile == "on"
     if team is not None:
         from hibari.generate.parallel import Lead
 
-        if compiled:
-            raise InvalidRequest(
-                "several devices run uncompiled.",
-                option="compile",
-                hint="Set HIBARI_COMPILE=off, or leave out torchrun.",
-            )
-        assert fit.held == Fit(), "the plan has refused every other way"
+        assert fit.held == Fit() and not compiled, "the plan has refused every other way"
         return Lead.load(team, model, pick_dtype(settings.dtype, team.device))
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    device = pick_device(settings.device)
     return load_backend(model, device, pick_dtype(settings.dtype, device), fit, compiled=compiled)
 
 
 def _join(settings: Settings, place: Launch) -> "Team":
     """Meet the other processes of a torchrun; each takes an accelerator of its own where there are any."""
+    import torch
+
     from hibari.generate.parallel import Team
     from hibari.machine import pick_device
 
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
     device = pick_device(settings.device)
     if device.type == "cuda":
         device = pick_device(f"cuda:{place.device}")
