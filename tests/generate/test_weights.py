@@ -16,7 +16,7 @@ from hibari.generate import weights
 from hibari.generate.anatomy import anatomy_of
 from hibari.generate.weights import Weights
 from hibari.model.dit import DiTConfig, WanDiT
-from hibari.wan_layout import VAES
+from hibari.wan_layout import IMAGE_ENCODER, VAES
 from published_folders import write_published
 
 NAMES = [each.name for each in published_models()]
@@ -61,6 +61,17 @@ def test_encoders_and_vaes_are_counted_to_the_last_number() -> None:
         for values in VAES.values():
             config = {key: value for key, value in values.items() if key != "_class_name"}
             assert weights.VAES[values["z_dim"]] == count(AutoencoderKLWan(**config))
+
+
+def test_of_an_original_clip_the_half_that_sees_is_counted(tmp_path: Path) -> None:
+    """The file has the text side too: 4.8 GB of float32, of which 2.5 are loaded."""
+    place = tmp_path / IMAGE_ENCODER
+    with place.open("wb") as file:
+        file.truncate(4_772_359_183)  # holds nothing, and takes no room
+    assert Weights.of(place, "-") == weights.IMAGE
+    with place.open("wb") as file:
+        file.truncate(400)
+    assert Weights.of(place, "-").total == 100
 
 
 def test_what_is_here_or_unknown_is_not_looked_ahead_at(tmp_path: Path) -> None:
