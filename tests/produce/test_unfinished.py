@@ -1,4 +1,4 @@
-"""What was made is not lost where something fails after it, and decoding goes on where memory runs out. About 15 s."""
+"""What was made is not lost where something fails after it, and decoding goes on where memory runs out. About 20 s."""
 
 import json
 import os
@@ -93,6 +93,39 @@ def test_what_the_policy_stops_is_not_kept_and_what_cannot_run_loses_nothing(hou
     with pytest.raises(ValueError, match="a fault") as fault:  # of ours, and no other error
         one.generate(ASKED, output=tmp_path / "a.mp4", on_progress=failing(ValueError("a fault")))
     assert any(f"--latents {path.stem}" in note for path in kept(house) for note in fault.value.__notes__)
+
+
+def test_finishing_may_fail_too_and_is_the_same_persons(house: Path, tmp_path: Path) -> None:
+    one = maker(house)
+    fail = failing(RuntimeError("no more memory"))
+    first = one.generate(ASKED, output=tmp_path / "a.mp4", user="ann")
+    with pytest.raises(OutputError):
+        one.replay(first.id, output=tmp_path / "b.mp4", on_progress=fail, user="bob")
+    (path,) = kept(house)
+    id = GenerationId.parse(path.stem)
+    with pytest.raises(OutputError) as failed:
+        one.finish(id, output=tmp_path / "b.mp4", on_progress=fail)
+    assert f"--latents {id}" in failed.value.hint
+    with pytest.raises(Cancelled):
+        one.finish(id, output=tmp_path / "b.mp4", on_progress=failing(Cancelled("stopped as asked.")))
+    assert kept(house) == [path], "and once alone"
+    done = one.finish(id, output=tmp_path / "b.mp4")
+    entry = one.door.ledger.find(done.id)
+    assert entry is not None and (entry.user, entry.replay_of) == ("bob", first.id)
+    assert not kept(house)
+
+
+def test_a_model_that_a_path_names_finishes_from_elsewhere(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (bare := tmp_path / "bare").mkdir(mode=0o700)
+    monkeypatch.chdir(home / "models")
+    one = Hibari(home=bare, model="./tiny", device="cpu", dtype="float32")
+    with pytest.raises(OutputError):
+        one.generate(ASKED, output=tmp_path / "a.mp4", on_progress=failing(RuntimeError("no more memory")))
+    (path,) = kept(bare)
+    monkeypatch.chdir(tmp_path)
+    assert maker(bare).finish(GenerationId.parse(path.stem), output=tmp_path / "a.mp4").plan.frames == 9
 
 
 def test_it_goes_with_its_persons_data_and_no_backup_has_it(

@@ -64,6 +64,12 @@ class Job:
         return "+".join([self.model.revision, *(lora.mark for lora in self.plan.loras)])
 
     @property
+    def named(self) -> str:
+        """The model as it is named later and from elsewhere: by its name, or a folder by its whole path."""
+        asked = self.request.model
+        return self.model.name if asked == self.model.name else str(self.model.folder.absolute())
+
+    @property
     def clip(self) -> Brought | None:
         """The clip that is edited or extended."""
         return next((each for each in self.brought if each.option == "video"), None)
@@ -105,6 +111,7 @@ def prepare(request: GenerationRequest, output: Path | str | None, settings: Set
 
     `made` says how it was made before, where it is to be made in the same way again.
     """
+    request = replace(request, model=request.model or settings.model)
     model = catalog.find(request.model or settings.model, settings)
     seed = secrets.randbelow(NO_SEED_ABOVE) if request.seed is None else request.seed
     target = _target(request, output, seed)

@@ -281,10 +281,8 @@ class Passage:
 
     def _asked(self) -> dict[str, Any]:
         """The request as a reviewer reads it, and as it is made once it is allowed."""
-        job = self.job
-        model = job.request.model or job.model.name
         return self._request() | {
-            "model": str(Path(model).expanduser().absolute()) if "/" in model else model,
+            "model": self.job.named,
             "sources_sha256": self.attested.digests(),
             "replay_of": str(self.replay_of) if self.replay_of else None,
         }

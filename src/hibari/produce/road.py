@@ -152,19 +152,20 @@ class Hibari:
     ) -> Record:
         """Deliver a video that was made and not finished, as `unfinished` kept it; raises as `generate` does.
 
-        It is screened as a new request, and gets an id of its own.
+        It is screened as a new request, gets an id of its own, and stays whose it was. Where it fails again, it is kept
+        as it was.
         """
         from hibari.produce.replay import asked_again
-        from hibari.produce.unfinished import find, forget
+        from hibari.produce.unfinished import find
 
         kept = find(self.settings.home, id)
         request = asked_again(id, kept.request, kept.model, kept.sources_sha256)
         job = prepare(request, output, self.settings, Made(storage=kept.storage))
         if job.model.weights_sha256 != kept.weights_sha256:
             raise InvalidRequest(f"{id} was made by other weights of {kept.model}.", option="latents")
-        record = self._produce(job, _Orders(on_progress=on_progress, unfinished=kept))
-        forget(self.settings.home, id)
-        return record
+        first = GenerationId.parse(kept.repeats) if kept.repeats is not None else None
+        orders = _Orders(on_progress=on_progress, user=kept.user, replay_of=first, unfinished=kept, finishes=id)
+        return self._produce(job, orders)
 
     def make_allowed(
         self, allowance: "Allowance", *, output: Path | str, on_progress: OnProgress | None = None
@@ -211,6 +212,7 @@ class _Orders:
     previews: Previews | None = None
     held_place: "HeldPlace | None" = None
     unfinished: "Unfinished | None" = None
+    finishes: GenerationId | None = None  # where it is kept
 
 
 @dataclass
@@ -280,13 +282,13 @@ class _Production:
             repeats=str(passage.replay_of) if passage.replay_of is not None else None,
             request=request_as_dict(job.request, job.plan),
             sources_sha256=[each.sha256 for each in job.brought],
-            model=str(job.model.folder) if "/" in (job.request.model or "") else job.model.name,
+            model=job.named,
             weights_sha256=job.model.weights_sha256,
             storage=job.fit.storage,
             earlier=self.earlier,
             clip_from=passage.facts.get(CLIP_FROM),
         )
-        return safe(passage.door.home, passage.id, unfinished)
+        return safe(passage.door.home, self.orders.finishes or passage.id, unfinished)
 
     def _ran_out(self, way: Fit) -> None:
         self.passage.facts |= made_in(way, ran_out=True)

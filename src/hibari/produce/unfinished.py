@@ -98,11 +98,6 @@ def find(home: Path, id: GenerationId) -> Unfinished:
         raise InvalidRequest(f"what was kept of {id} is not whole.", option="latents", hint="Make it again.") from error
 
 
-def forget(home: Path, id: GenerationId) -> None:
-    """Delete what was kept under an id."""
-    _path(home, id).unlink(missing_ok=True)
-
-
 def kept_of(home: Path, user: str) -> list[dict[str, Any]]:
     """What is kept of a user, as plain values: ids with the requests."""
     facts = {path: _facts(path) for path in _files(home)}
