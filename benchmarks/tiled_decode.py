@@ -24,7 +24,8 @@ from hibari.model.dit import WanDiT
 from hibari.model.stored import Storage
 from hibari.model.tiles import decoder_halo, spans, tiled_levels
 from hibari.model.tiling import TiledState, decode_tiles
-from hibari.model.vae import StreamState, VAEConfig, WanVAE
+from hibari.model.vae import VAEConfig, WanVAE
+from hibari.model.vae_layers import StreamState
 from hibari.model.weights import load_dit
 from hibari.shapes import PackLayout, VideoShape
 from hibari.worlds import STARTER, SpritePack, World

@@ -135,7 +135,7 @@ def ours(case: Case, parts: tuple[str, ...]) -> dict[str, Part]:
     from hibari.flow.times import NUM_TIMESTEPS, schedule, timestep_of
     from hibari.model.packing import pack, unpack
     from hibari.model.tiling import TiledState, decode_tiles
-    from hibari.model.vae import StreamState
+    from hibari.model.vae_layers import StreamState
     from hibari.model.weights import load_dit, load_vae
 
     vae = load_vae(case.folder / "vae", case.device, case.dtype)

@@ -6,7 +6,8 @@ from tests.model.test_vae import FORMS, distance
 
 from hibari.model.tiles import decoder_halo, encoder_halo, spans
 from hibari.model.tiling import TiledState, decode_tiles, encode_tiles
-from hibari.model.vae import StreamState, VAEConfig, WanVAE
+from hibari.model.vae import VAEConfig, WanVAE
+from hibari.model.vae_layers import StreamState
 
 TILE = 64  # pixels; the frames below are three tiles wide and two high
 

@@ -7,7 +7,8 @@ import torch
 from diffusers import AutoencoderKLWan
 from torch import Tensor
 
-from hibari.model.vae import PIECE, ChannelNorm, StreamState, VAEConfig, WanVAE, activate
+from hibari.model.vae import VAEConfig, WanVAE
+from hibari.model.vae_layers import PIECE, ChannelNorm, StreamState, activate
 from hibari.shapes import LatentShape, VideoShape
 
 FORMS: dict[str, dict[str, Any]] = {

@@ -1,7 +1,7 @@
 """What a generation holds in memory and computes, layer by layer, from sizes alone. No torch here.
 
 Each function walks a part of the model as its code does, and counts the tensors that are alive at once: how many come
-from reading `model/dit.py` and `model/vae.py`, and `benchmarks/plan_memory.py` holds them against what is measured.
+from reading `model/dit.py` and `model/vae_layers.py`; `benchmarks/plan_memory.py` holds them against what is measured.
 
 Legend: S bytes of the token stream, A cells of the latent grid.
 """

@@ -32,7 +32,8 @@ from hibari.model.encoders import ImageEncoder, TextEncoder, load_image_encoder,
 from hibari.model.parallel import Ranks
 from hibari.model.stored import Storage
 from hibari.model.tiling import TiledState, decode_tiles, encode_tiles
-from hibari.model.vae import StreamState, WanVAE
+from hibari.model.vae import WanVAE
+from hibari.model.vae_layers import StreamState
 from hibari.model.weights import load_dit, load_vae
 from hibari.shapes import LatentShape, VideoShape
 

@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hibari.model.parallel import Ranks
-from hibari.model.vae import Downsample, FrameAttention, WanVAE
+from hibari.model.vae import WanVAE
+from hibari.model.vae_layers import Downsample, FrameAttention
 
 ROWS = -2
 

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from hibari.model.tiles import Span, decoder_halo, encoder_halo, spans, tiled_levels
-from hibari.model.vae import StreamState, WanVAE, activate, fold, unfold
+from hibari.model.vae import WanVAE
+from hibari.model.vae_layers import StreamState, activate, fold, unfold
 
 
 @dataclass

@@ -11,7 +11,8 @@ Legend: B batch, C channels, T H W axes of the grid at hand, N samples.
 import torch
 from torch import Tensor, nn
 
-from hibari.model.vae import Downsample, ResidualBlock, ResidualDown, WanVAE, fold
+from hibari.model.vae import WanVAE
+from hibari.model.vae_layers import Downsample, ResidualBlock, ResidualDown, fold
 
 OFFSET = 8.0
 """What code channels stand at on average: the last norm and SiLU are all but linear around it."""
