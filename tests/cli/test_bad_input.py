@@ -63,6 +63,10 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
         (["a fox", "--dtype", "int4"], "--dtype", "bf16"),
         (["a fox", "--from", "none.jsonl"], "--from", "none.jsonl"),
         (["--from", "none.jsonl"], "--from", "none.jsonl"),
+        (["--latents", "hbr_7zk2m4q0xd", "--steps", "9"], "--steps", "settled when the video was made"),
+        (["--latents", "hbr_7zk2m4q0xd", "-n", "2"], "-n", "settled when the video was made"),
+        (["--latents", "hbr_7zk2m4q0xd", "--storage", "int8"], "--storage", "settled when the video was made"),
+        (["--latents", "banana"], "ID", "Ids look like"),
     ],
     ids=lambda value: " ".join(value)[-40:] if isinstance(value, list) else "",
 )

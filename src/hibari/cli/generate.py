@@ -89,12 +89,6 @@ def generate(
     if launch().rank:
         hibari.follow()
         return 0
-    if latents is not None:
-        if prompt is not None or from_file is not None:
-            raise InvalidRequest("what was made has its prompt.", option="latents", hint="Leave the prompt out.")
-        code = _finish(hibari, latents, output, as_json=as_json)
-        hibari.close()
-        return code
     shared: dict[str, Any] = {
         "model": model,
         "size": size,
@@ -112,9 +106,18 @@ def generate(
         "strength": strength,
         "consent": consent,
         "loras": loras or None,
-        "shortcuts": shortcuts_of(cache, guidance_interval),
+        "shortcuts": None if cache is None and guidance_interval is None else shortcuts_of(cache, guidance_interval),
     }
     shared = {name: value for name, value in shared.items() if value is not None}
+    if latents is not None:
+        if prompt is not None or from_file is not None:
+            raise InvalidRequest("what was made has its prompt.", option="latents", hint="Leave the prompt out.")
+        idle = [*shared, *(["storage"] if storage is not None else []), *(["count"] if count != 1 else [])]
+        if idle:
+            raise InvalidRequest("it was settled when the video was made.", option=idle[0], hint="Leave it out.")
+        code = _finish(hibari, latents, output, as_json=as_json)
+        hibari.close()
+        return code
     if from_file is None:
         if prompt is None:
             raise InvalidRequest(

@@ -126,6 +126,8 @@ def test_loras_are_named(shared: Api) -> None:
         ({"name": "other"}, "invalid_value"),
         ({"name": "../loras/soft"}, "invalid_value"),
         ({"name": "soft.safetensors"}, "invalid_value"),
+        ({"name": "soft:0.5"}, "invalid_value"),
+        ({"name": "x" * 300}, "invalid_value"),
         ({"name": "soft", "scale": 11}, "invalid_value"),
         ({"name": "soft", "scale": "1"}, "invalid_type"),
         ({"name": "soft", "path": "/etc/passwd"}, "not_supported"),

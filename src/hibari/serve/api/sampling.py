@@ -85,6 +85,8 @@ def _read_loras(given: Any) -> tuple[LoraUse, ...]:
         if strange:
             why = "A LoRA is named here, and lies in the service's own folder."
             raise invalid("lora", f"{why} Leave out {', '.join(sorted(strange))}.", "not_supported")
+        if ":" in one["name"]:
+            raise invalid("lora", "A name has no weight in it. Give it as scale.")
         scale = one.get("scale", 1.0)
         if isinstance(scale, bool) or not isinstance(scale, int | float):
             raise invalid("lora", "A scale is a number.", "invalid_type")
