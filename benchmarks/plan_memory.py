@@ -1,6 +1,7 @@
 """Foreseen against measured peak memory of whole generations on a processor: 20 cases, each in a process of its own.
 
     python benchmarks/plan_memory.py [--only NAME] [--runs 3] [--work FOLDER]
+    python benchmarks/plan_memory.py --encode     # six clips that are encoded, whole and by tiles
 
 Random weights in the forms of Wan 2.1 and 2.2, from tiny to middling, and hibari-mini at several sizes and lengths,
 with and without tiles, bytes for weights, and offload. Memory is what must be there: the most anonymous memory that a
@@ -54,12 +55,14 @@ class Case:
     dtype: str = "bfloat16"
     guidance: float = 5.0
     fit: tuple[tuple[str, Any], ...] = ()
+    encodes: bool = False  # a clip, and makes nothing of it
 
     @property
     def name(self) -> str:
         said = " ".join(f"{name}={value}" for name, value in self.fit)
         form = self.form.name if self.form else "hibari-mini"
-        return f"{form} {self.width}x{self.height}x{self.frames} {self.dtype} g{self.guidance:g} {said}".strip()
+        what = "encoded" if self.encodes else f"g{self.guidance:g}"
+        return f"{form} {self.width}x{self.height}x{self.frames} {self.dtype} {what} {said}".strip()
 
 
 TINY_21 = Form(name="wan2.1-tiny", vae="2.1", heads=4, ffn=1280, layers=4, narrow=2)
@@ -89,6 +92,18 @@ CASES = [
     Case(form=SMALL_22, width=384, height=256, frames=13, dtype="float32", fit=(("offload", "parts"),)),
     Case(form=MIDDLE_22, width=256, height=256, frames=9, fit=(("storage", "fp8"),)),
     Case(form=MIDDLE_22, width=384, height=256, frames=9, fit=(("offload", "parts"), ("tile", 256))),
+]
+
+ENCODED = [
+    Case(form=form, width=width, height=height, frames=9, fit=(("offload", "parts"), ("tile", tile)), encodes=True)
+    for form, width, height, tile in (
+        (MIDDLE_21, 416, 240, None),
+        (SMALL_21, 832, 480, None),
+        (SMALL_21, 832, 480, 512),
+        (SMALL_21, 832, 480, 256),
+        (SMALL_21, 832, 480, 128),
+        (SMALL_22, 832, 480, None),
+    )
 ]
 
 
@@ -135,12 +150,16 @@ def planned(case: Case, work: Path) -> tuple[Any, Any, Any]:
     from hibari.config import Settings
     from hibari.generate.fit import Fit
     from hibari.generate.plan import make_plan
+    from hibari.generate.sources import SourcePlan
     from hibari.request import GenerationRequest
     from hibari.shapes import VideoShape
 
     model = catalog.find(str(work / case.form.name) if case.form else "hibari-mini", Settings.load(home=work / "home"))
     plan = make_plan(GenerationRequest(prompt=PROMPT, steps=2, guidance=case.guidance), model, 1)
-    return model, replace(plan, render=VideoShape(case.frames, case.height, case.width)), Fit(**dict(case.fit))
+    plan = replace(plan, render=VideoShape(case.frames, case.height, case.width))
+    if case.encodes:
+        plan = replace(plan, source=SourcePlan(known=(), kept=(), level=0.5))
+    return model, plan, Fit(**dict(case.fit))
 
 
 def run_alone(case: Case, work: Path) -> None:
@@ -152,6 +171,13 @@ def run_alone(case: Case, work: Path) -> None:
 
     model, plan, fit = planned(case, work)
     said("load")
+    if case.encodes:
+        encoding = Generator.load(model, torch.device("cpu"), getattr(torch, case.dtype), fit)
+        frames = torch.randint(0, 256, (case.frames, case.height, case.width, 3), dtype=torch.uint8)
+        said("encode")
+        encoding.encode_clip(iter(frames.numpy()))
+        said("done")
+        return
     generator = Generator.load(model, torch.device("cpu"), getattr(torch, case.dtype), fit)
     said("denoise")
     latent = generator.make_latent(plan, Prompt(PROMPT))
@@ -170,7 +196,7 @@ def measure(case: Case, work: Path) -> dict[str, float]:
     """The most anonymous memory of each stage of a child that makes the case, in bytes."""
     import selectors
 
-    command = [sys.executable, __file__, "--work", str(work), "--child", str(CASES.index(case))]
+    command = [sys.executable, __file__, "--work", str(work), "--child", str([*CASES, *ENCODED].index(case))]
     child = subprocess.Popen(command, stdout=subprocess.PIPE)
     assert child.stdout is not None
     waiting = selectors.DefaultSelector()
@@ -215,13 +241,14 @@ def rows_of(cases: list[Case], work: Path, runs: int) -> Iterator[list[Any]]:
         measured = sorted((measure(case, work) for _ in range(runs)), key=lambda most: max(most.values()))
         peaks, most = [max(each.values()) for each in measured], measured[runs // 2]
         peak = max(most.values())
-        error = forecast.peak / peak - 1
+        told = forecast.main["encode"] if case.encodes else forecast.peak
+        error = told / peak - 1
         stages = [
             f"{forecast.main[name] / 1e6:.0f}/{most.get(name, 0) / 1e6:.0f}" for name in ("load", "denoise", "decode")
         ]
         row = [
             case.name,
-            forecast.peak / 1e6,
+            told / 1e6,
             peak / 1e6,
             f"{error:+.1%}",
             f"{peaks[0] / 1e6:.0f} to {peaks[-1] / 1e6:.0f}",
@@ -238,19 +265,21 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="folder for the models that are built")
     parser.add_argument("--only", default="", help="cases whose name holds this")
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--encode", action="store_true", help="clips that are encoded, and nothing made of them")
     parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child is not None:
-        run_alone(CASES[given.child], given.work)
+        run_alone([*CASES, *ENCODED][given.child], given.work)
         return
     with TemporaryDirectory() as temporary:
         work = given.work or Path(temporary)
-        rows = list(rows_of([case for case in CASES if given.only in case.name], work, given.runs))
+        cases = [case for case in (ENCODED if given.encode else CASES) if given.only in case.name]
+        rows = list(rows_of(cases, work, given.runs))
     errors = [abs(float(row[3].rstrip("%"))) / 100 for row in rows]
     head = ("case", "foreseen, MB", "measured, MB", "error", "runs", "load", "denoise", "decode", "plan took, ms")
     within = sum(error <= ALLOWED for error in errors)
     facts = {"cases": len(rows), f"within {ALLOWED:.0%}": within, "worst": f"{max(errors):.1%}"}
-    accounts.report(given.out / "plan_memory.json", head, rows, facts)
+    accounts.report(given.out / ("plan_memory_encode.json" if given.encode else "plan_memory.json"), head, rows, facts)
 
 
 if __name__ == "__main__":
