@@ -128,6 +128,14 @@ def test_a_model_that_a_path_names_finishes_from_elsewhere(
     assert maker(bare).finish(GenerationId.parse(path.stem), output=tmp_path / "a.mp4").plan.frames == 9
 
 
+def test_without_room_to_keep_it_nothing_is_begun(house: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hibari.produce.unfinished.SPARE_BYTES", 1 << 60)
+    told: list[str] = []
+    with pytest.raises(OutputError, match="MB are needed for what is made") as failed:
+        maker(house).generate(ASKED, output=tmp_path / "a.mp4", on_progress=lambda each: told.append(each.stage))
+    assert failed.value.option == "home" and set(told) == {"screen"}
+
+
 def test_it_goes_with_its_persons_data_and_no_backup_has_it(
     house: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
 from itertools import chain
+from math import prod
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -227,6 +228,7 @@ class _Production:
     earlier: int = 0  # rendered frames by which what is new begins before the plan has it
 
     def run(self, models: HeldModels) -> Record:
+        from hibari.produce.unfinished import check_room
         from hibari.provenance.ledger import Making
 
         job, plan, passage = self.job, self.job.plan, self.passage
@@ -234,6 +236,8 @@ class _Production:
         passage.facts |= made_in(job.fit)
         passage.admit()
         self._tell("screen", 1, 1)
+        if self._is_kept:
+            check_room(passage.door.home, prod(job.model.strides.latent(plan.render)))
         self._tell("load", 0, 1)
         with self.watch("load"):
             generator = models.get(job.model, job.fitted)
@@ -269,12 +273,17 @@ class _Production:
             self.passage.facts[CLIP_FROM] = unfinished.clip_from
         return unfinished.latent_CTHW
 
+    @property
+    def _is_kept(self) -> bool:
+        """Whether there are latents, and a person who could come back for them."""
+        return self.job.model.form.has_latents and self.orders.held_place is None
+
     def _safe(self, latent: "Tensor") -> AbstractContextManager[None]:
-        """Keep the latent until it is delivered, where there is a person who could come back for it."""
+        """Keep the latent until it is delivered, where there is somebody to come back for it."""
         from hibari.produce.unfinished import Unfinished, safe
 
         job, passage = self.job, self.passage
-        if not job.model.form.has_latents or self.orders.held_place is not None:
+        if not self._is_kept:
             return nullcontext()
         unfinished = Unfinished(
             latent_CTHW=latent,

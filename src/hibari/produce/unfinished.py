@@ -7,6 +7,7 @@ backup has it.
 """
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 FOLDER = "unfinished"
 NAME, FACTS = "latents", "facts"
 KEPT_S = 3 * 24 * 3600
+SPARE_BYTES = 8 << 20  # beside the latents, for what else a delivery writes to the data folder
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,6 +50,17 @@ class Unfinished:
     storage: Storage
     earlier: int
     clip_from: str | None
+
+
+def check_room(home: Path, numbers: int) -> None:
+    """Raise OutputError, before so many numbers of a latent are made, where there is no room to keep them."""
+    needed, free = 4 * numbers + SPARE_BYTES, shutil.disk_usage(home).free
+    if free < needed:
+        raise OutputError(
+            f"{home}: {needed / 1e6:.0f} MB are needed for what is made, and {free / 1e6:.0f} MB are free.",
+            option="home",
+            hint="Make room, or choose another.",
+        )
 
 
 @contextmanager
