@@ -95,7 +95,7 @@ def compiled(runs: int) -> tuple[list[Any], float]:
 def transformer(*, heads: int, ffn: int, layers: int) -> WanDiT:
     """Random weights of the Wan 2.1 form, in bfloat16."""
     torch.manual_seed(0)
-    sizes = {"num_attention_heads": heads, "ffn_dim": ffn, "num_layers": layers}
+    sizes: dict[str, Any] = {"num_attention_heads": heads, "ffn_dim": ffn, "num_layers": layers}
     dit = WanDiT(DiTConfig(**sizes, in_channels=16, out_channels=16, patch_size=(1, 2, 2)))
     with torch.no_grad():
         dit.init_weights()
