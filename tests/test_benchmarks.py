@@ -54,6 +54,13 @@ def test_it_runs(home: Path, tmp_path: Path, name: str, arguments: list[str], fa
     assert result["rows"] and set(facts) <= set(result) and facts[0] in done.stdout
 
 
+def test_a_peak_is_that_of_the_process_itself() -> None:
+    held = bytearray(b"x") * 600_000_000  # what Linux hands on to a child as its own peak
+    code = "import sys, torch, wan_shapes; print(wan_shapes.held_megabytes(torch.device('cpu')))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=BENCHMARKS, capture_output=True, text=True, check=True)
+    assert 20 < float(done.stdout) < len(held) / 1e6
+
+
 def test_each_names_its_command() -> None:
     for path in BENCHMARKS.glob("*.py"):
         if path.name != "accounts.py":
