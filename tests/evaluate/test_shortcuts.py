@@ -1,5 +1,6 @@
 """What shortcuts cost is measured against the exact path, and the table says it. About 5 seconds."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,3 +46,5 @@ def test_no_guidance_has_no_interval(home: Path) -> None:
     request = GenerationRequest(prompt="a ball", guidance=1, shortcuts=Shortcuts(guidance_low=0.5))
     with pytest.raises(InvalidRequest, match="guidance is off"):
         make_plan(request, model, 1)
+    two = replace(model, card=replace(model.card, guidance=1.0, guidance_2=3.0))
+    assert make_plan(replace(request, guidance=None), two, 1).guidances == (1, 3)  # the second expert's has one

@@ -31,6 +31,7 @@ def measure(generator: Generator, request: GenerationRequest, seeds: Iterable[in
     prompt, shortcuts = request.prompt, request.shortcuts
     plans = [make_plan(request, generator.model, seed) for seed in seeds]
     clips = []
+    generator.make_latent(make_plan(replace(request, steps=1), generator.model, 1), Prompt(prompt))  # warms up
     for plan in plans:
         made, seconds = zip(
             *(_made(generator, replace(plan, shortcuts=each), prompt) for each in (Shortcuts(), shortcuts)), strict=True

@@ -101,6 +101,7 @@ def make_plan(request: GenerationRequest, model: Model, seed: int, clip: ClipSha
         picks, end_notes = _to_the_end(len(picks), video.frames)
         fps_notes += end_notes
     steps = card.steps if request.steps is None else request.steps
+    guidance, guidance_2 = _guidances(request, card)
     windows, window_notes = _windows(request, model, video, steps, source)
     approximate = [f"approximate: {request.shortcuts}"] if str(request.shortcuts) else []
     return Plan(
@@ -110,8 +111,8 @@ def make_plan(request: GenerationRequest, model: Model, seed: int, clip: ClipSha
         fps=fps,
         picks=picks,
         steps=steps,
-        guidance=card.guidance if request.guidance is None else request.guidance,
-        guidance_2=card.guidance_2 if request.guidance is None and request.guidance_2 is None else request.guidance_2,
+        guidance=guidance,
+        guidance_2=guidance_2,
         solver=card.solver,
         flow_shift=request.flow_shift,
         source=source,
@@ -191,14 +192,14 @@ def _check_settings(request: GenerationRequest, model: Model) -> None:
         raise InvalidRequest(
             f"it has no effect with {model.name} ({model.form.pipeline}).", option=idle[0], hint="Leave it out."
         )
-    guidance = model.card.guidance if request.guidance is None else request.guidance
+    guidance, second = _guidances(request, model.card)
     if str(request.shortcuts) and model.form.backend != "native":
         raise InvalidRequest(
             f"they have no effect with {model.name}, which diffusers runs.",
             option="shortcuts",
             hint="Leave them out.",
         )
-    if request.shortcuts[1:] != Shortcuts()[1:] and guidance == 1:
+    if request.shortcuts[1:] != Shortcuts()[1:] and guidance == 1 and second in (None, 1):
         raise InvalidRequest("guidance is off, and has no interval.", option="shortcuts", hint="Leave it out.")
     if model.form.backend == "diffusers" and request.negative and guidance <= 1:
         raise InvalidRequest(
@@ -206,6 +207,13 @@ def _check_settings(request: GenerationRequest, model: Model) -> None:
             option="negative",
             hint="Leave it out, or give guidance.",
         )
+
+
+def _guidances(request: GenerationRequest, card: Card) -> tuple[float, float | None]:
+    """The guidance of a model's first expert, and of its second one where that is another."""
+    if request.guidance is not None:
+        return request.guidance, request.guidance_2
+    return card.guidance, card.guidance_2 if request.guidance_2 is None else request.guidance_2
 
 
 def _verb(request: GenerationRequest) -> tuple[str, str]:
