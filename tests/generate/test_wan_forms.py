@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from hibari import catalog
+from hibari.errors import InvalidRequest
 from hibari.generate.backend import Prompt
 from hibari.generate.conditions import BesideNoise, Condition, KnownFrames
 from hibari.generate.fit import Fit
@@ -173,6 +174,31 @@ def test_each_expert_has_its_levels_and_one_at_a_time_is_enough(tmp_path: Path) 
     assert set(held) == {(True, False), (False, True)} and held == sorted(held, reverse=True)
     assert torch.equal(latent, generator.make_latent(plan, PROMPT))
     assert not torch.equal(latent, generator.make_latent(replace(plan, guidance_2=3.0), PROMPT))
+
+
+class Stop(Exception):
+    """What a callback raises to end a walk."""
+
+
+def test_what_ends_early_leaves_no_large_part_in_memory(tmp_path: Path) -> None:
+    generator = build(tmp_path / "model", "wan2.1 i2v")
+    plan = plan_of(generator)
+    lean = Generator.load(generator.model, generator.device, generator.dtype, Fit(offload="parts"))
+    known = lean.know_pictures(plan, PICTURES[0])
+
+    def stop(_: int) -> None:
+        assert lean.parts.experts[0].is_held
+        raise Stop
+
+    with pytest.raises(Stop):
+        lean.make_latent(plan, PROMPT, known, stop)
+    with pytest.raises(InvalidRequest, match="at most 511"):
+        lean.make_latent(plan, replace(PROMPT, negative="red " * 600), known)
+    with pytest.raises(TypeError, match="data type"):
+        lean.know_pictures(plan, PICTURES[0][None, None])
+    parts = lean.parts
+    assert parts.image is not None
+    assert not (parts.image.is_held or parts.text.is_held or parts.experts[0].is_held)
 
 
 def test_a_clip_that_is_half_redrawn_never_meets_the_expert_for_more_noise(tmp_path: Path) -> None:

@@ -4,11 +4,11 @@ Legend: C channels, T H W latent axes, B batch.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -152,7 +152,7 @@ class Generator:
                 on_step(index + 1)
 
         told = self._told(plan, prompt)
-        with ExitStack() as laid:
+        with self._for_now(*self.parts.experts), ExitStack() as laid:
 
             def field_of(state: State) -> Field:
                 field, count = self._field(plan, state, told, laid), state.latent_CTHW.shape[1] - state.references
@@ -166,8 +166,6 @@ class Generator:
                 state = apply_all(conditions, State.from_noise(noise_CTHW.to(self.device, torch.float32)))
                 walked_CTHW = SOLVERS[plan.solver](field_of(state), state.latent_CTHW, sigmas, after)
                 made_CTHW = walked_CTHW[:, : shape.frames]
-        if not self.keeps:
-            self._release_experts()
         give_back_memory()
         return made_CTHW
 
@@ -197,9 +195,8 @@ class Generator:
         assert not level, "the plan has refused it"
         pictures_ISE = None
         if self.parts.image is not None:
-            pictures_ISE = self.parts.image().encode([start] if end is None else [start, end])
-            if not self.keeps:
-                self.parts.image.release()
+            with self._for_now(self.parts.image):
+                pictures_ISE = self.parts.image().encode([start] if end is None else [start, end])
         known_CTHW = self._encode(self._ends(plan.render.frames, start, end))
         mask_CTHW = known_CTHW.new_zeros(self.model.strides.time, *known_CTHW.shape[1:])
         mask_CTHW[:, 0] = 1
@@ -249,14 +246,11 @@ class Generator:
         return torch.cat(parts, dim=1)
 
     def _told(self, plan: Plan, prompt: Prompt) -> Told:
-        if not self.keeps:
-            self._release_experts()  # of a walk that did not come to its end
-        encoder = self.parts.text()
-        (states,), negative = encoder.encode([prompt.text]), None
-        if any(guidance != 1 for guidance in plan.guidances):
-            (negative,) = encoder.encode([prompt.negative], option="negative")
-        if not self.keeps:
-            self.parts.text.release()
+        negative = None
+        with self._for_now(self.parts.text):
+            (states,) = self.parts.text().encode([prompt.text])
+            if any(guidance != 1 for guidance in plan.guidances):
+                (negative,) = self.parts.text().encode([prompt.negative], option="negative")
         rolling = self.model.card.rolling if plan.windows else None
         return Told(states, negative, self.model.card.fps, rolling.block if rolling is not None else 1)
 
@@ -287,9 +281,14 @@ class Generator:
 
         return velocity
 
-    def _release_experts(self) -> None:
-        for expert in self.parts.experts:
-            expert.release()
+    @contextmanager
+    def _for_now(self, *parts: Part[Any]) -> Iterator[None]:
+        """Parts that are let go after this, whatever ends it, where not all are kept."""
+        try:
+            yield
+        finally:
+            for part in parts if not self.keeps else ():
+                part.release()
 
     def _loras(self, plan: Plan, number: int) -> list[Lora]:
         name = ("high", "low")[number] if len(self.parts.experts) > 1 else ""
