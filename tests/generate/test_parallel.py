@@ -11,11 +11,13 @@ from torch import Tensor
 from gloo import together
 from hibari import catalog
 from hibari.config import PARALLEL, Launch, Settings
-from hibari.errors import BadWeights, Cancelled, InvalidRequest
+from hibari.errors import BadWeights, Cancelled, InvalidRequest, OutputError
 from hibari.generate.backend import Backend, Prompt
 from hibari.generate.generator import Generator
 from hibari.generate.parallel import Lead, Team, follow
+from hibari.generate.parts import Part
 from hibari.generate.plan import make_plan
+from hibari.model.vae import WanVAE
 from hibari.request import GenerationRequest
 
 CPU = torch.device("cpu")
@@ -82,3 +84,22 @@ def test_two_processes_make_what_one_makes(home: Path, tmp_path: Path, monkeypat
     for made in got:
         for a, b in zip(made, want, strict=True):
             assert (a - b).abs().max() <= max(1e-4 * b.abs().max(), 1 / 255 if b.max() <= 1 else 0)
+
+
+def test_a_decode_that_breaks_off_says_no_more_to_the_others(home: Path, tmp_path: Path) -> None:
+    """They may be in the midst of an exchange, and would never hear it; the latents are kept for another try."""
+
+    def no_room() -> WanVAE:
+        raise RuntimeError("can't allocate memory")
+
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path / 'meet'}", rank=0, world_size=1)
+    try:
+        team = Team.join(Launch(), CPU, "ulysses")
+        lead = Lead.load(team, catalog.find("tiny", Settings(home=home)), torch.float32)
+        poor = replace(lead.generator, parts=replace(lead.generator.parts, vae=Part(no_room)))
+        before = team.words
+        with pytest.raises(OutputError, match="allocate memory"):
+            list(replace(lead, generator=poor).decode(torch.zeros(48, 1, 4, 6)))
+        assert team.words == before + 2  # what is decoded, and that the first frame is wanted
+    finally:
+        dist.destroy_process_group()
