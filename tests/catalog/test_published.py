@@ -16,6 +16,7 @@ import torch
 from safetensors.numpy import save_file
 
 from hibari import catalog
+from hibari.catalog.folder import WHOLE
 from hibari.catalog.licence import NOT_STATED, check_licence, stated_licence
 from hibari.catalog.published import LAYOUTS, published_model, published_models
 from hibari.catalog.pull import take
@@ -179,6 +180,17 @@ def test_weights_that_changed_after_the_pull_are_counted_anew(settings: Settings
     path.unlink()
     save_file({"x": np.ones((8, 8), np.float32)}, path)
     assert catalog.find(NAME, settings).weights_sha256 != before
+
+
+@pytest.mark.parametrize("index", ["", "a.safetensors.index.json"])
+def test_no_weights_hide_behind_an_index(index: str, published: Path) -> None:
+    """A file beside the shards, or shards of a second index, may be what is loaded: the digest is of them too."""
+    part, before = published / "transformer", catalog.open_folder(published).weights_sha256
+    save_file({"x0": np.ones((8, 8), np.float32)}, part / ("b.safetensors" if index else WHOLE[0]))
+    if index:
+        write_json(part / index, {"weight_map": {"x0": "b.safetensors"}})
+    assert {*SHARDS} < {path.name for path in catalog.open_folder(published).files}
+    assert catalog.open_folder(published).weights_sha256 != before
 
 
 def test_a_folder_that_is_not_that_model_or_not_whole(settings: Settings, published: Path) -> None:

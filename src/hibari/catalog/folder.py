@@ -41,6 +41,7 @@ CONFIGS = {
     "image_processor": "preprocessor_config.json",
 }
 TELLING = ("text_encoder", "image_encoder", TEXT_ENCODER, IMAGE_ENCODER)  # parts that tell a transformer what to draw
+WHOLE = ("diffusion_pytorch_model.safetensors", "model.safetensors")  # a part in one file, under either name
 METADATA = "__metadata__"  # in a safetensors header, beside its tensors
 MAX_HEADER = 100_000_000  # the bound of the safetensors format
 SHIFTS = ("flow_shift", "shift")  # what schedulers call their timestep shift
@@ -224,14 +225,18 @@ def state_of(files: Iterable[Path]) -> tuple[tuple[int, int, int], ...]:
 
 
 def weight_files(part: Path) -> Iterator[Path]:
-    """The files of one part: itself, those that its index names, or all safetensors there; raises BadWeights."""
+    """The files of one part: itself, those that its index names beside a whole one, or all safetensors there.
+
+    Raises BadWeights.
+    """
     if part.is_file():
         yield part
         return
     indexes = sorted(part.glob("*.safetensors.index.json"))
     if indexes:
-        shards = [_shards(index) for index in indexes]  # each, whichever of them is read when it is loaded
-        paths = [part / shard for shard in sorted(shards[0])]
+        # All of them, whichever is read when it is loaded: the digest of a part is that of whatever it may draw with.
+        named = set().union(*map(_shards, indexes)) | {name for name in WHOLE if (part / name).is_file()}
+        paths = [part / name for name in sorted(named)]
     else:
         paths = sorted(part.glob("*.safetensors"))
     if not paths:
