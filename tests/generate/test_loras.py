@@ -23,11 +23,14 @@ from hibari.generate.fit import Fit
 from hibari.generate.generator import Generator
 from hibari.generate.loras import laid_on
 from hibari.generate.plan import Plan
+from hibari.model.dit import WanDiT
+from hibari.model.packing import pack
+from hibari.model.weights import load_dit
 from hibari.request import LoraUse, Size
 from hibari.shapes import VideoShape
 from hibari.wan_keys import original_name
 from tiny_pipeline import build_tiny_pipeline
-from tiny_wan import build_tiny_wan
+from tiny_wan import IMAGE_DIM, STATES, build_tiny_wan
 
 PROMPT, NEGATIVE = "a red ball rolls to the left over a meadow", "blurred"
 KINDS = {"weight": "diff", "bias": "diff_b"}
@@ -188,6 +191,44 @@ def test_differences_are_those_of_a_model_with_these_weights(
     save_file(tensors, tmp_path / "full.safetensors")
     pipeline.transformer.load_state_dict(state)
     same(ours(generator, LoraUse(str(tmp_path / "full.safetensors"), 0.5)), theirs(pipeline))
+
+
+@pytest.mark.parametrize("form", ["skyreels df", "wan2.1 flf2v"])
+def test_every_parameter_of_other_forms_takes_its_difference(form: str, tmp_path: Path) -> None:
+    """The rate's embedding and the pictures' part too: as with the changed weights themselves."""
+    folder = build_tiny_wan(tmp_path / "model", form)
+    weights = folder / "transformer" / "diffusion_pytorch_model.safetensors"
+    state, tensors = load_file(weights), {}
+    for key, tensor in state.items():
+        layer, leaf = key.rsplit(".", 1) if key.endswith((".weight", ".bias")) else (key, "weight")
+        named = f"diffusion_model.{original_name(layer)}.{KINDS[leaf]}".replace("modulation.diff", "diff_m")
+        tensors[named] = torch.randn(tensor.shape, generator=torch.Generator().manual_seed(len(tensors))) * 0.02
+        state[key] = tensor + 0.5 * tensors[named]
+    if "fps_embedding.weight" in state:
+        pair = torch.full((2, 1), 0.3), torch.full((1, 56), 0.2)
+        tensors |= {f"diffusion_model.fps_embedding.lora_{side}.weight": x for side, x in zip("BA", pair, strict=True)}
+        state["fps_embedding.weight"] += 0.5 * pair[0] @ pair[1]
+    save_file(tensors, tmp_path / "full.safetensors")
+    (lora,) = find_loras(
+        [LoraUse(str(tmp_path / "full.safetensors"), 0.5)], open_folder(folder), Settings(home=tmp_path)
+    )
+    bare = load_dit(folder / "transformer", torch.device("cpu"), torch.float32)
+    save_file(state, weights)
+    changed = load_dit(folder / "transformer", torch.device("cpu"), torch.float32)
+
+    rng = torch.Generator().manual_seed(1)
+    patches_LP, layout = pack([torch.randn(bare.config.in_channels, 2, 4, 4, generator=rng)], bare.config.patch_size)
+    text = torch.randn(4, bare.config.text_dim, generator=rng)
+    pictures = torch.randn(1, 2 * STATES, IMAGE_DIM, generator=rng) if bare.config.image_dim else None
+
+    def told(model: WanDiT) -> Tensor:
+        with torch.inference_mode():
+            return model(patches_LP, layout, torch.full((2,), 0.5), model.encode_text([text], pictures), 24)
+
+    alone = told(bare)
+    with laid_on(bare, [lora]):
+        same(told(bare), told(changed))
+    assert torch.equal(told(bare), alone) and not torch.equal(alone, told(changed))
 
 
 def test_the_model_is_itself_again_after_a_walk_that_fails(generator: Generator, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 A low-rank pair is added to its layer's output, as x -> (x A) B, by a hook on the layer: whatever stores the layer's
 weights, it needs no copy of them. Several files' pairs stand side by side in one A and one B. Plain differences of
-biases, norms and modulations stand in for the parameter while the block runs.
+biases, norms, modulations and embeddings stand in for the parameter while the block runs.
 
 Legend: I numbers into a layer, O out of it, Q ranks of all pairs together.
 """
@@ -21,6 +21,8 @@ from hibari.errors import InvalidRequest
 from hibari.model.dit import WanDiT
 from hibari.model.weights.dit import KERNEL, kernel_to_linear
 from hibari.model.weights.keys import published_key
+
+MULTIPLIES = "weight"  # what our linear layers call it; a table of embeddings is a parameter by another name
 
 
 @dataclass
@@ -89,9 +91,13 @@ def _gather_layer(
     if keys.down:
         down = read(keys.down).float()
         scale *= float(read(keys.alpha)) / len(down) if keys.alpha else keys.scale
-        change, _ = change_of(f"{layer}.weight")
-        change.downs.append(_as_linear(layer, down))
-        change.ups.append(read(keys.up).float().flatten(1) * scale)
+        up = read(keys.up).float().flatten(1) * scale
+        change, parameter = change_of(f"{layer}.weight")
+        if parameter == MULTIPLIES:
+            change.downs.append(_as_linear(layer, down))
+            change.ups.append(up)
+        else:
+            add(f"{layer}.weight", up @ down)
     if keys.up_bias:
         add(f"{layer}.bias", read(keys.up_bias).float() * scale)
     if keys.bias:
@@ -102,10 +108,10 @@ def _gather_layer(
         add(layer, read(keys.weight).float() * weight)
     elif keys.weight:
         difference = _as_linear(layer, read(keys.weight).float() * weight)
-        if difference.ndim == 1:
+        change, parameter = change_of(f"{layer}.weight")
+        if difference.ndim == 1 or parameter != MULTIPLIES:
             add(f"{layer}.weight", difference)
         else:
-            change, _ = change_of(f"{layer}.weight")
             change.weight = difference if change.weight is None else change.weight + difference
 
 
