@@ -112,6 +112,20 @@ def test_stopping_leaves_nothing(maker: Hibari, tmp_path: Path) -> None:
         assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("stage", ["load", "denoise"])
+def test_memory_that_runs_out_is_said(maker: Hibari, tmp_path: Path, stage: str) -> None:
+    def fail(progress: Progress, said: str = "DefaultCPUAllocator: can't allocate memory: 8 bytes") -> None:
+        if progress.stage == stage:
+            raise RuntimeError(said)
+
+    with pytest.raises(OutputError, match="not enough memory") as refused:
+        maker.generate(ask(), output=tmp_path / "a.mp4", on_progress=fail)
+    assert refused.value.option == "memory" and "hibari plan" in refused.value.hint
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        maker.generate(ask(), output=tmp_path / "a.mp4", on_progress=lambda progress: fail(progress, "a fault of ours"))
+    assert os.listdir(tmp_path) == []
+
+
 def test_an_output_that_cannot_be_is_said_before_work(maker: Hibari, tmp_path: Path) -> None:
     with pytest.raises(OutputError):
         maker.prepare(ask(), tmp_path / "none" / "a.mp4")

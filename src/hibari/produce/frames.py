@@ -3,9 +3,11 @@
 import gc
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from hibari.errors import OutputError
 from hibari.produce.foreseen import Fit
 
 if TYPE_CHECKING:
@@ -44,6 +46,21 @@ def decoded(
 def is_no_memory(error: Exception) -> bool:
     """Whether an error says that memory ran out: torch has classes of its own for that on some devices only."""
     return isinstance(error, MemoryError) or NO_MEMORY.search(str(error)) is not None
+
+
+@contextmanager
+def enough_memory() -> Iterator[None]:
+    """Raise OutputError, which says what to do, where memory runs out in the block."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_no_memory(error):
+            raise
+        raise OutputError(
+            "there was not enough memory.",
+            option="memory",
+            hint="Give less than `hibari plan` says is free, and it is made in a smaller way where there is one.",
+        ) from error
 
 
 def give_memory_back() -> None:

@@ -19,7 +19,7 @@ from hibari.errors import Cancelled, InvalidRequest
 from hibari.media.files import beside, check_writable
 from hibari.media.suffixes import format_of
 from hibari.produce.foreseen import Fit, Made, fit_plan, made_in
-from hibari.produce.frames import decoded
+from hibari.produce.frames import decoded, enough_memory
 from hibari.produce.held import HeldModels
 from hibari.produce.job import Job, check, plainest, prepare
 from hibari.produce.latents import Kept, digest_of, keeping
@@ -197,7 +197,8 @@ class Hibari:
             allowance=allowance,
             held_place=held_place,
         )
-        return _Production(job, passage, watch, orders).run(self._models)
+        with enough_memory():
+            return _Production(job, passage, watch, orders).run(self._models)
 
 
 @dataclass(frozen=True, kw_only=True)
