@@ -1,0 +1,82 @@
+"""A pack of cached clips as a transformer learns it: batch, loss, held-out loss, and what training on it costs.
+
+It draws no packs and trains nothing: which clips a step sees is `data.plan`'s business, when it is seen the recipe's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hibari.data.latents import LatentPart
+from hibari.data.plan import Draw
+from hibari.model.dit import DiTConfig, TextKeys, WanDiT
+from hibari.model.packing import pack
+from hibari.shapes import PackLayout
+from hibari.train.objective import flow_loss, flow_pair, spread_frames
+
+LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
+"""The noise levels of the held-out loss."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One pack: clean patches, its layout, and each clip's text states."""
+
+    patches_LP: Tensor
+    layout: PackLayout
+    texts: list[Tensor]
+
+
+def gather(parts: Sequence[LatentPart], draws: Sequence[Draw], device: torch.device) -> Batch:
+    """The latents and text states of a pack's draws; a reference picture joins its clip as a last frame."""
+    latents, references = [], []
+    for draw in draws:
+        part = parts[draw.part]
+        latent = part.latents[draw.clip]
+        if draw.reference and part.references is not None:
+            latent = torch.cat([latent, part.references[draw.clip]], dim=1)
+        latents.append(latent.to(device))
+        references.append(int(draw.reference))
+    patches_LP, layout = pack(latents, (1, 1, 1))
+    texts = [parts[d.part].states(d.clip, d.caption).to(device) for d in draws]
+    return Batch(patches_LP, PackLayout(layout.grids, tuple(references)), texts)
+
+
+def pack_loss(model: WanDiT, batch: Batch, levels_F: Tensor, text: TextKeys, generator: torch.Generator) -> Tensor:
+    """The flow loss of a pack at a level per latent frame; its noise is drawn from the generator, on the CPU."""
+    device = batch.patches_LP.device
+    noise_LP = torch.randn(batch.patches_LP.shape, generator=generator).to(device)
+    levels_F = levels_F.to(device)
+    levels_L = spread_frames(levels_F, batch.layout)
+    noisy_LP, target_LP = flow_pair(batch.patches_LP.float(), levels_L, noise_LP)
+    return flow_loss(model(noisy_LP, batch.layout, levels_F, text), target_LP, levels_L)
+
+
+@torch.no_grad()
+def held_out_loss(model: WanDiT, batch: Batch, seed: int = 7) -> list[float]:
+    """The flow loss of a pack at each of LEVELS, all its frames at that level; the noise is of the seed alone."""
+    text = model.encode_text(batch.texts)
+    losses = []
+    for level in LEVELS:
+        levels_F = torch.full((batch.layout.num_frames,), level)
+        losses.append(pack_loss(model, batch, levels_F, text, torch.Generator().manual_seed(seed)).item())
+    return losses
+
+
+FORMULA = (
+    "6 N T + 12 D W (sum of n^2): N weights that each of the T tokens is multiplied by, D layers, W width, n tokens of "
+    "a clip; a multiplication and an addition count as two, a step as three forward passes. Text, norms and the "
+    "modulation are left out."
+)
+
+
+def training_flops(config: DiTConfig, layout: PackLayout) -> float:
+    """What one training step on a pack costs, by FORMULA."""
+    width, patch = config.width, config.patch_size[0] * config.patch_size[1] * config.patch_size[2]
+    # Queries, keys, values and output of the self-attention, queries and output of the cross-attention, feed-forward.
+    block = 6 * width**2 + 2 * width * config.ffn_dim
+    weights = config.num_layers * block + width * patch * (config.in_channels + config.out_channels)
+    squares = sum(grid.tokens**2 for grid in layout.grids)
+    return 6.0 * weights * layout.num_tokens + 12.0 * config.num_layers * width * squares
