@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from hibari.safety.policy import SHIPPED
 
@@ -43,14 +42,6 @@ def test_vae_makes_a_table(run: Run, model: str) -> None:
     assert "| object | 0.0% |" in done.stdout, "random weights rebuild nothing"
 
 
-def test_gallery_makes_a_picture(run: Run, model: str, tmp_path: Path) -> None:
-    done = run("evaluate", "gallery", "--model", model, "--seeds", "1", "-o", "sheet.png")
-    assert done.returncode == 0 and done.stdout == "sheet.png\n", done.stderr
-    with Image.open(tmp_path / "out" / "sheet.png") as sheet:
-        assert sheet.format == "PNG" and sheet.height > 500
-    assert "signed · watermarked · recorded as hbr_" in done.stderr
-
-
 def test_judges_are_scored_where_they_lie(run: Run) -> None:
     done = run("evaluate", "judges", "-n", "6")
     assert done.stdout.startswith("| judges | share |"), done.stderr
@@ -81,9 +72,7 @@ def test_safety_makes_a_table_of_the_policy_in_force(run: Run, tmp_path: Path) -
         (["prompts", "--model", "nobody"], "nobody"),
         (["vae", "-o", "nowhere/result.json"], "no such folder"),
         (["judges", "--folder", "nowhere"], "hibari evaluate judges --train"),
-        (["gallery", "--seeds", "0"], "--seeds"),
         (["safety", "--prompts", "nowhere"], "--prompts: nowhere"),
-        (["gallery", "-o", "sheet.mp4"], "-o: a sheet is a picture"),
     ],
 )
 def test_bad_input_is_one_line(run: Run, arguments: list[str], says: str) -> None:

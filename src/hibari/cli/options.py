@@ -9,6 +9,9 @@ from hibari.errors import InvalidRequest
 from hibari.request import Shortcuts
 
 Home = Annotated[Path | None, typer.Option(help="Data folder; the platform's own by default.", metavar="DIR")]
+Model = Annotated[str | None, typer.Option(help="Name or folder; `hibari models` lists them.")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+Dtype = Annotated[str | None, typer.Option(help="auto, float32, bfloat16 or float16.")]
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 Memory = Annotated[float | None, typer.Option(help="Memory that it may take; what is free by default.", metavar="GB")]
 Storage = Annotated[
