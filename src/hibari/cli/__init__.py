@@ -44,7 +44,7 @@ INTERRUPTED = 130
 FLAGS = {
     "prompt": "PROMPT", "output": "-o", "name": "NAME", "source": "--from", "count": "-n", "recipe": "RECIPE",
     "id": "ID", "files": "FILE", "loras": "--lora", "references": "--reference",
-    "shortcuts": "--cache, --guidance-interval",
+    "shortcuts": "--cache, --guidance-interval", "fast": "--fast",
 } | {
     setting: f"HIBARI_{setting.upper()}"
     for setting in (

@@ -20,6 +20,9 @@ Storage = Annotated[
 Offload = Annotated[
     str | None, typer.Option(help="Where weights lie until used: auto, none, parts, cpu or disk.", metavar="WHERE")
 ]
+Fast = Annotated[
+    bool | None, typer.Option("--fast/--no-fast", help="By the model's version of few steps, or by the full one.")
+]
 Cache = Annotated[
     float | None, typer.Option(help="Steps take over what changed less than this (0.1 saves much; approximate).")
 ]
