@@ -48,6 +48,14 @@ def save_checkpoint(folder: Path, optimizer: MasterOptimizer, step: int, config:
         (fresh / "run.json").write_text(json.dumps({"step": step, "config": resolved}, indent=1, default=str))
 
 
+def saved_step(folder: Path) -> int | None:
+    """How many steps the run of a checkpoint has made; None where there is no checkpoint."""
+    try:
+        return int(json.loads((folder / "run.json").read_text())["step"])
+    except FileNotFoundError:
+        return None
+
+
 def load_checkpoint(folder: Path, optimizer: MasterOptimizer) -> int:
     """Fill the optimizer and its model; returns the next step. TrainingError where it does not fit.
 

@@ -45,13 +45,22 @@ def gather(parts: Sequence[LatentPart], draws: Sequence[Draw], device: torch.dev
 
 
 def pack_loss(model: WanDiT, batch: Batch, levels_F: Tensor, text: TextKeys, generator: torch.Generator) -> Tensor:
-    """The flow loss of a pack at a level per latent frame; its noise is drawn from the generator, on the CPU."""
+    """The flow loss of a pack at a level per latent frame; its noise is drawn from the generator."""
     device = batch.patches_LP.device
-    noise_LP = torch.randn(batch.patches_LP.shape, generator=generator).to(device)
+    noise_LP = _noise(batch.patches_LP, generator)
     levels_F = levels_F.to(device)
     levels_L = spread_frames(levels_F, batch.layout)
     noisy_LP, target_LP = flow_pair(batch.patches_LP.float(), levels_L, noise_LP)
     return flow_loss(model(noisy_LP, batch.layout, levels_F, text), target_LP, levels_L)
+
+
+def _noise(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Noise of a CPU's generator; a GPU draws its own from a seed of it, as the CPU would keep it waiting."""
+    if like.device.type == "cpu":
+        return torch.randn(like.shape, generator=generator)
+    seed = int(torch.randint(2**62, (), generator=generator))
+    own = torch.Generator(like.device).manual_seed(seed)
+    return torch.randn(like.shape, generator=own, device=like.device)
 
 
 @torch.no_grad()
