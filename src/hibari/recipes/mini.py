@@ -25,11 +25,12 @@ from hibari.model.text import MiniLMTextEncoder
 from hibari.model.vae import WanVAE
 from hibari.model.weights import load_dit, load_vae, save_dit, save_vae
 from hibari.recipes.mini_cache import CPU_PARTS, NATIVE_SIZES, CacheRecipe, build_cache
-from hibari.recipes.mini_dit import COMPUTE, MINI_DIT, DiTRecipe, kept_folder, train_dit
+from hibari.recipes.mini_dit import MINI_DIT, DiTRecipe, train_dit
 from hibari.recipes.mini_samples import sampler, weights_folder
 from hibari.recipes.mini_vae import VAERecipe, train_vae
 from hibari.recipes.mini_world import WorldRecipe, make_renderer, make_sampler, world_card
 from hibari.train.checkpoint import saved_step
+from hibari.train.compute import COMPUTE, kept_folder
 from hibari.train.loop import LoopConfig
 from hibari.worlds.world import World
 

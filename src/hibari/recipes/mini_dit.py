@@ -5,12 +5,10 @@ the first step on: levels of their own for each latent frame, clean start frames
 anywhere, and clean reference pictures.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,13 +18,12 @@ from hibari.data.plan import Draw, PackPlan, draw_pack
 from hibari.model.dit import DiTConfig, WanDiT
 from hibari.model.weights import save_dit
 from hibari.shapes import PackLayout
-from hibari.train.checkpoint import whole_folder
+from hibari.train.compute import Compute, keep, training_flops
 from hibari.train.loop import Hooks, LoopConfig, train
 from hibari.train.objective import FlowObjective, draw_frame_levels
 from hibari.train.optim import OptimConfig
-from hibari.train.packs import FORMULA, LEVELS, gather, held_out_loss, pack_loss, training_flops
+from hibari.train.packs import LEVELS, gather, held_out_loss, pack_loss
 
-COMPUTE = "compute.json"
 SAMPLED = 256  # packs of each phase that are counted, at least, where there are as many
 
 MINI_DIT = DiTConfig(
@@ -94,15 +91,13 @@ def train_dit(
         value = pack_loss(model, batch, levels_F, model.encode_text(texts), generator)
         return value, {"tokens": batch.layout.num_tokens}
 
-    def keep(step: int) -> None:
-        known = compute_of(model.config, recipe, parts, step) | {"from_nothing": start is None}
-        known["held_out"] = measure_dit(model, unseen, device)
-        with whole_folder(kept_folder(out, step)) as fresh:
-            save_dit(model, fresh, torch.bfloat16)
-            (fresh / COMPUTE).write_text(json.dumps(known, indent=1) + "\n")
+    def keep_step(step: int) -> None:
+        held_out = measure_dit(model, unseen, device)
+        spent = compute_of(model.config, recipe, parts, step, held_out=held_out, from_nothing=start is None)
+        keep(out, spent, partial(save_dit, model, dtype=torch.bfloat16))
 
     measure = partial(measure_dit, model, unseen, device)
-    hooks = Hooks(loss, measure, sample and partial(sample, model), keep)
+    hooks = Hooks(loss, measure, sample and partial(sample, model), keep_step)
     train(model, out, recipe.loop, hooks)
     return model
 
@@ -115,8 +110,16 @@ def measure_dit(model: WanDiT, parts: Sequence[LatentPart], device: torch.device
     return by_level | {"mean": round(sum(losses) / len(losses), 4)}
 
 
-def compute_of(model: DiTConfig, recipe: DiTRecipe, parts: Sequence[LatentPart], steps: int) -> dict[str, Any]:
-    """What so many steps of a recipe cost: tokens and FLOPs, from a sample of its packs, and the formula.
+def compute_of(
+    model: DiTConfig,
+    recipe: DiTRecipe,
+    parts: Sequence[LatentPart],
+    steps: int,
+    *,
+    held_out: dict[str, float],
+    from_nothing: bool,
+) -> Compute:
+    """What so many steps of a recipe cost, from a sample of its packs.
 
     A step's pack is a pure function of its number, so this is one too, in a resumed run as in a whole one. Packs
     differ by a few per cent, their means over SAMPLED of them by a tenth of that.
@@ -132,15 +135,11 @@ def compute_of(model: DiTConfig, recipe: DiTRecipe, parts: Sequence[LatentPart],
             layout = PackLayout(tuple(longer))
             tokens += layout.num_tokens * len(phase) / len(picked)
             flops += training_flops(model, layout) * len(phase) / len(picked)
-    return {
-        "step": steps,
-        "steps": recipe.loop.optim.steps,
-        "tokens": round(tokens),
-        "flops": flops,
-        "formula": FORMULA,
-    }
-
-
-def kept_folder(out: Path, step: int) -> Path:
-    """Where the averaged weights of a step are kept: config and weights as diffusers has them, and COMPUTE."""
-    return out / "kept" / f"{step:06d}"
+    return Compute(
+        step=steps,
+        steps=recipe.loop.optim.steps,
+        tokens=round(tokens),
+        flops=flops,
+        held_out=held_out,
+        from_nothing=from_nothing,
+    )

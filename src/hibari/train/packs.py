@@ -1,4 +1,4 @@
-"""A pack of cached clips as a transformer learns it: batch, loss, held-out loss, and what training on it costs.
+"""A pack of cached clips as a transformer learns it: batch, loss and held-out loss.
 
 It draws no packs and trains nothing: which clips a step sees is `data.plan`'s business, when it is seen the recipe's.
 """
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hibari.data.latents import LatentPart
 from hibari.data.plan import Draw
-from hibari.model.dit import DiTConfig, TextKeys, WanDiT
+from hibari.model.dit import TextKeys, WanDiT
 from hibari.model.packing import pack
 from hibari.shapes import PackLayout
 from hibari.train.objective import flow_loss, flow_pair, spread_frames
@@ -72,20 +72,3 @@ def held_out_loss(model: WanDiT, batch: Batch, seed: int = 7) -> list[float]:
         levels_F = torch.full((batch.layout.num_frames,), level)
         losses.append(pack_loss(model, batch, levels_F, text, torch.Generator().manual_seed(seed)).item())
     return losses
-
-
-FORMULA = (
-    "6 N T + 12 D W (sum of n^2): N weights that each of the T tokens is multiplied by, D layers, W width, n tokens of "
-    "a clip; a multiplication and an addition count as two, a step as three forward passes. Text, norms and the "
-    "modulation are left out."
-)
-
-
-def training_flops(config: DiTConfig, layout: PackLayout) -> float:
-    """What one training step on a pack costs, by FORMULA."""
-    width, patch = config.width, config.patch_size[0] * config.patch_size[1] * config.patch_size[2]
-    # Queries, keys, values and output of the self-attention, queries and output of the cross-attention, feed-forward.
-    block = 6 * width**2 + 2 * width * config.ffn_dim
-    weights = config.num_layers * block + width * patch * (config.in_channels + config.out_channels)
-    squares = sum(grid.tokens**2 for grid in layout.grids)
-    return 6.0 * weights * layout.num_tokens + 12.0 * config.num_layers * width * squares
