@@ -78,7 +78,7 @@ def _sample(world: World, captions: int, held_out: bool, shape: VideoShape, seed
     labels = asdict(scene.labels)
     reference = None
     if shape.frames > 1:
-        alone = replace(world.vocabulary, objects=scene.labels.objects[:1], weights=(), counts=(1.0,))
+        alone = replace(world.vocabulary, objects=scene.labels.sprites[:1], weights=(), counts=(1.0,))
         reference = World(world.pack, alone).scene(seed + 1, VideoShape(1, shape.height, shape.width)).render()[0]
     tellings = [world.scene(seed, shape, held_out=held_out, telling=i).caption for i in range(captions)]
     return Sample(scene.render(), reference, tellings, labels)
@@ -93,6 +93,7 @@ def world_card(world: World) -> dict[str, list[str]]:
     said = [heard.scene(seed, shape).caption for shape in shapes for seed in range(LISTENED)]
     for name in vocabulary.objects:
         said += [name, *words.SYNONYMS.get(name, ()), words.COLOURS.get(name, "")]
+        said += [noun for nouns in words.GENDERED.get(name, {}).values() for noun in nouns]
     return {
         "objects": list(vocabulary.objects),
         "motions": list(vocabulary.motions),
