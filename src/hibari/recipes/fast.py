@@ -30,6 +30,7 @@ from hibari.recipes.fast_walks import Teacher, WalkRecipe, make_walks
 from hibari.recipes.mini import HELD_OUT_PARTS, base_weights
 from hibari.recipes.mini_cache import NATIVE_SIZES, CacheRecipe, build_cache
 from hibari.recipes.mini_world import WorldRecipe, make_sampler
+from hibari.train.checkpoint import saved_step
 from hibari.train.low_rank import LowRank
 
 STAGES = ("cache", "walks", "student", "export")
@@ -157,7 +158,8 @@ def _walks_stage(this: _Run, number: int) -> None:
 
 
 def _student_stage(this: _Run, number: int) -> None:
-    if this.done(number).exists():
+    finished = saved_step(this.done(number).parent / "checkpoint") or 0
+    if this.done(number).exists() and finished >= this.recipe.student.loop.optim.steps:  # the clock may have stopped it
         return
     parts: list[TrajectoryPart] = []
     for earlier in range(1, number + 1):
