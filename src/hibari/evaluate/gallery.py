@@ -38,7 +38,7 @@ PROMPT_SIZE, SEED_SIZE = 24, 20  # pixels of letters, which are still read where
 MARGIN, GAP = 28, 16  # pixels around the sheet, and between its seeds
 FADED = (120, 120, 126)
 ROW_GAP = 20  # pixels between the frames of a prompt and the next prompt
-LABEL_STRIP = 0.09  # of the sheet's shorter side, left free at its foot so that the visible label covers no clip
+LABEL_STRIP = 0.14  # of the sheet's shorter side, left free at its foot so that the visible label covers no clip
 
 
 def make_gallery(
