@@ -35,6 +35,16 @@ def test_prompts_makes_a_table_and_a_file(run: Run, model: str, tmp_path: Path) 
     assert result["object"]["hits"] == 0 and "chance" in result["motion"]
 
 
+def test_physics_makes_a_table_and_a_file(run: Run, model: str, tmp_path: Path) -> None:
+    asked = ("--only", "start-image", "--only", "relation", "-n", "2", "--steps", "1", "-o", "result.json")
+    done = run("evaluate", "physics", "--model", model, *asked)
+    assert done.returncode == 0, done.stderr
+    assert "| relation | not in this model's world |  | at least 85.0% |" in done.stdout
+    assert "| start-image | 0.00 dB |" in done.stdout and "permanence" not in done.stdout
+    result = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert result["model"] == "tiny" and len(result["measures"]["start-image"]["made"]["answers"]) == 2
+
+
 def test_vae_makes_a_table(run: Run, model: str) -> None:
     done = run("evaluate", "vae", "--model", model, "-n", "1", "--judged", "2")
     assert done.returncode == 0, done.stderr
@@ -69,6 +79,7 @@ def test_safety_makes_a_table_of_the_policy_in_force(run: Run, tmp_path: Path) -
     [
         (["prompts", "-o", "result.txt"], "-o: result.txt cannot be written"),
         (["prompts", "-n", "1"], "-n"),
+        (["physics", "--only", "gravity"], "--only"),
         (["prompts", "--model", "nobody"], "nobody"),
         (["vae", "-o", "nowhere/result.json"], "no such folder"),
         (["judges", "--folder", "nowhere"], "hibari evaluate judges --train"),

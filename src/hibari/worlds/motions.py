@@ -140,13 +140,8 @@ def circling(rng: np.random.Generator, stage: Stage, body: Body) -> Track:
     return track(stage, x + radius * np.cos(angle), y + radius * np.sin(angle), size, detail=detail)
 
 
-def fall_height(
-    seconds: np.ndarray, height: float, gravity: np.ndarray | float, restitution: np.ndarray | float
-) -> np.ndarray:
-    """Height above the ground of a thing dropped from `height` at rest that bounces, `(T,)`; exact parabolas.
-
-    Many falls at once where `seconds` are `(N, T)`, and gravity and restitution `(N, 1)`.
-    """
+def fall_height(seconds: np.ndarray, height: float, gravity: float, restitution: float) -> np.ndarray:
+    """Height above the ground of a thing dropped from `height` at rest that bounces, `(T,)`; exact parabolas."""
     first = np.sqrt(2 * height / gravity)
     result = height - 0.5 * gravity * seconds**2
     start, speed = first, restitution * gravity * first

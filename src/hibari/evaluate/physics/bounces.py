@@ -1,15 +1,15 @@
 """Fall and bounce: how well one ballistic law tells where a thing is, measured as R squared.
 
-The law: dropped from rest at a height H above flat ground, it falls under one gravity g, and each bounce keeps the
-share e of the speed; the clip may begin anywhere in the fall or the first arc. So the height is a chain of parabolas of
-one curvature that touch the ground: five numbers (ground, H, g, e, beginning) for a whole track. g is told by the time
-that the fall takes, which is bound to DROP, and e to KEPT, so that at least one bounce lies in two seconds: otherwise
-a thing that is moved steadily would be the end of a very long fall.
+The law: under one gravity g a thing flies from bounce to bounce on flat ground, and each bounce keeps the share e of
+its speed. So its height is a chain of parabolas of one curvature, each of e times the flight of the one before: five
+numbers (ground, g, e, when the first bounce is, how long the flight after it) for a whole track. The clip may begin
+anywhere in the arc before the first bounce. These times and e are bound (IMPACT, FLIGHT, KEPT), so that a bounce lies
+in the clip's first second: otherwise a thing that is moved steadily would be the end of a very long fall.
 
 The law is fitted to every other frame and scored on those between, both ways round: R^2 = 1 - sum of squares that are
 left / sum of squares around the mean, never below 0. Five numbers can be laid through some disorder, but do not tell
 the frames between. A thing that hardly moves, or is seen in too few frames, gets 0.
-Legend: T frames, G laws.
+Legend: T frames, G laws of a grid.
 """
 
 from dataclasses import dataclass, replace
@@ -21,31 +21,31 @@ from hibari.evaluate.physics.probe import Probe, Question, Seen
 from hibari.evaluate.prompts import held_out_scenes, plain
 from hibari.shapes import VideoShape
 from hibari.worlds import World
-from hibari.worlds.motions import fall_height
 
 MOTION = "bounces"
-DROP, KEPT = (0.2, 0.7), (0.5, 1.0)  # seconds of the fall, and the share of its speed that a bounce leaves
-GRID = (21, 6, 24)  # laws that are tried first: times of the fall, shares kept, beginnings
-ROUNDS = 4  # of ever finer laws around the best one
+IMPACT, FLIGHT, KEPT = (0.0, 1.0), (0.3, 1.2), (0.5, 1.0)  # seconds, seconds, and a share of speed
+GRID = (25, 19, 6)  # laws that are tried first: as many impacts, flights and shares kept
+ROUNDS = 5  # of ever finer laws around the best one
+ARCS = 12  # after the first bounce; what comes later is too low to see
 SEEN = 2 / 3  # of the frames, in which the thing must be found
 LEAST = 0.15  # of the frame's height: what moves less up and down has not bounced
 
 
 @dataclass(frozen=True)
 class Law:
-    """Where a bouncing thing is: `ground` and `height` in pixels, `drop` seconds of the fall, `kept` speed, and where
-    in the fall and the first arc the clip begins, as a share of their time."""
+    """Where a bouncing thing is: `ground` in pixels, `gravity` in pixels per second squared, the first bounce after
+    `impact` seconds, a `flight` of so many seconds after it, and the share of its speed `kept` by every bounce."""
 
     ground: float
-    height: float
-    drop: float
+    gravity: float
+    impact: float
+    flight: float
     kept: float
-    begins: float
 
     def at(self, seconds_T: np.ndarray) -> np.ndarray:
         """The rows (T,) of its centre in pixels."""
-        one = _heights(seconds_T, *(np.array([value]) for value in (self.drop, self.kept, self.begins)))
-        rows: np.ndarray = self.ground - self.height * one[0]
+        one = _heights(seconds_T, *(np.array([value]) for value in (self.impact, self.flight, self.kept)))
+        rows: np.ndarray = self.ground - self.gravity * one[0]
         return rows
 
 
@@ -78,36 +78,42 @@ def r_squared(seconds_T: np.ndarray, rows_T: np.ndarray) -> float:
 
 
 def fit(seconds_T: np.ndarray, rows_T: np.ndarray) -> Law:
-    """The law with the least squares: ground and height are solved for, the others tried, first widely, then near."""
-    low, high = np.array([DROP[0], KEPT[0], 0.0]), np.array([DROP[1], KEPT[1], 1.0])
-    axes = [np.linspace(a, b, n, endpoint=a > 0) for a, b, n in zip(low, high, GRID, strict=True)]
+    """The law with the least squares: ground and gravity are solved for, the others tried, first widely, then near."""
+    low, high = np.array([IMPACT, FLIGHT, KEPT]).T
+    axes = [np.linspace(a, b, n) for a, b, n in zip(low, high, GRID, strict=True)]
     step = np.array([axis[1] - axis[0] for axis in axes])
-    law, shape = _best(axes, seconds_T, rows_T)
+    law = _best(axes, seconds_T, rows_T)
     for _ in range(ROUNDS):
         step = step / 2
-        near = shape + step * np.arange(-2, 3)[:, None]
-        law, shape = _best(list(np.clip(near, low, high).T), seconds_T, rows_T)
+        near = np.array([law.impact, law.flight, law.kept]) + step * np.arange(-2, 3)[:, None]
+        law = _best(list(np.clip(near, low, high).T), seconds_T, rows_T)
     return law
 
 
-def _best(axes: list[np.ndarray], seconds_T: np.ndarray, rows_T: np.ndarray) -> tuple[Law, np.ndarray]:
-    """The best law of a grid, and its drop, share kept and beginning."""
-    shapes_3G = np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")])
-    heights_GT = _heights(seconds_T, *shapes_3G)
+def _best(axes: list[np.ndarray], seconds_T: np.ndarray, rows_T: np.ndarray) -> Law:
+    """The best law of a grid of impacts, flights and shares kept."""
+    times_3G = np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")])
+    impact, flight, kept = times_3G
+    times_3G = times_3G[:, impact <= flight / kept]  # the clip begins in the arc before the first bounce
+    heights_GT = _heights(seconds_T, *times_3G)
     around_GT, rows = heights_GT - heights_GT.mean(1, keepdims=True), rows_T - rows_T.mean()
-    spread_G = np.maximum(np.square(around_GT).sum(1), 1e-12)
-    height_G = np.maximum(-(around_GT @ rows) / spread_G, 0.0)
-    left_G = np.square(rows + height_G[:, None] * around_GT).sum(1)
+    gravity_G = np.maximum(-(around_GT @ rows) / np.maximum(np.square(around_GT).sum(1), 1e-12), 0.0)
+    left_G = np.square(rows + gravity_G[:, None] * around_GT).sum(1)
     best = int(left_G.argmin())
-    height = float(height_G[best])
-    ground = float(rows_T.mean() + height * heights_GT[best].mean())
-    return Law(ground, height, *map(float, shapes_3G[:, best])), shapes_3G[:, best]
+    gravity = float(gravity_G[best])
+    return Law(float(rows_T.mean() + gravity * heights_GT[best].mean()), gravity, *map(float, times_3G[:, best]))
 
 
-def _heights(seconds_T: np.ndarray, drop_G: np.ndarray, kept_G: np.ndarray, begins_G: np.ndarray) -> np.ndarray:
-    """Heights (G, T) of things dropped from a height of 1."""
-    since_G = begins_G * drop_G * (1 + 2 * kept_G)
-    return fall_height(seconds_T + since_G[:, None], 1.0, (2 / drop_G**2)[:, None], kept_G[:, None])
+def _heights(seconds_T: np.ndarray, impact_G: np.ndarray, flight_G: np.ndarray, kept_G: np.ndarray) -> np.ndarray:
+    """Heights (G, T) under a gravity of 1."""
+    since, flight, kept = seconds_T - impact_G[:, None], flight_G[:, None], kept_G[:, None]
+    heights = np.where(since < 0, (since + flight / kept) * -since / 2, 0.0)
+    start = np.zeros_like(flight)
+    for _ in range(ARCS):
+        within = since - start
+        heights = np.where((within >= 0) & (within < flight), within * (flight - within) / 2, heights)
+        start, flight = start + flight, flight * kept
+    return heights
 
 
 def _moving(question: Question, rows_T: np.ndarray) -> np.ndarray:

@@ -49,8 +49,8 @@ def measure(
 
     measures: dict[str, Any] = {}
     for probe in wanted:
-        real = own_scores(probe, judges.frames, probe.asked(world, min(count, MOST_REAL)))
         made = _made(generator, judges, probe, world, count, way, tell) if probe.known(words) else None
+        real = own_scores(probe, judges.frames, probe.asked(world, min(count, MOST_REAL)))
         measures[probe.name] = {"target": probe.target, "binary": probe.binary, "judge": real, "made": made}
     if start_image.NAME in only:
         measures[start_image.NAME] = _kept(generator, judges, world, count, way, tell if keeps else None)
