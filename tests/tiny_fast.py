@@ -18,12 +18,14 @@ CARD = {
     "revision": "1",
     "licence": "Apache-2.0",
     "sizes": ["96x64", "64x64"],
+    "upscale": 2,
     "fps": 8,
     "seconds": 1.0,
     "max_seconds": 4.0,
     "steps": 4,
     "guidance": 3.0,
     "references": 1,
+    "verbs": ["text to video", "text to image", "image to video", "video to video", "extend"],
 }
 SETTINGS = [
     "threads=1",

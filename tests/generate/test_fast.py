@@ -4,6 +4,7 @@ No weights are loaded: plans and headers alone.
 """
 
 import json
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from hibari.config import Settings
 from hibari.errors import BadWeights, InvalidRequest
 from hibari.generate.plan import Plan, make_plan
 from hibari.generate.sources import ClipShape
-from hibari.request import GenerationRequest
+from hibari.request import GenerationRequest, LoraUse
 from tiny_fast import add_fast, build_teacher
 
 
@@ -43,8 +44,9 @@ def by_default(folder: Path) -> Model:
 
 
 def plan_of(model: Model, **asked: Any) -> Plan:
-    clip = ClipShape(frames=12, fps=8, width=96, height=64) if "video" in asked else None  # type: ignore[arg-type]
-    return make_plan(GenerationRequest(**{"prompt": "a frog", "seconds": 1} | asked), model, 1, clip)
+    clip = ClipShape(frames=12, fps=Fraction(8), width=96, height=64) if "video" in asked else None
+    values: dict[str, Any] = {"prompt": "a frog", "seconds": 1}
+    return make_plan(GenerationRequest(**values | asked), model, 1, clip)
 
 
 def is_fast(plan: Plan) -> bool:
@@ -97,7 +99,9 @@ def test_by_hand_the_file_brings_its_solver_and_the_rest_is_said(model: Model, f
     for name in ("fast", str(folder / "loras/fast.safetensors")):
         plan = plan_of(model, loras=(name,), steps=2, guidance=1)
         assert (plan.fast, plan.solver, plan.steps, plan.guidance) == (None, "euler", 2, 1)
-        (lora,) = find_loras(GenerationRequest(prompt="a", loras=(name,)).loras, model, Settings(home=Path("/nowhere")))
+        (lora,) = find_loras(
+            GenerationRequest(prompt="a", loras=(LoraUse.parse(name),)).loras, model, Settings(home=Path("/nowhere"))
+        )
         assert lora.path == folder / "loras/fast.safetensors"
     with pytest.raises(InvalidRequest, match="laid on already"):
         plan_of(model, loras=("fast",), fast=True)

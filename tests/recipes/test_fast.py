@@ -53,7 +53,7 @@ def generator(run_folder: Path) -> Generator:
 
 
 def plan_of(generator: Generator, **asked: Any) -> Plan:
-    return make_plan(GenerationRequest(prompt=PROMPT, **{"seconds": 0.5} | asked), generator.model, 3)
+    return make_plan(GenerationRequest(prompt=PROMPT, seconds=0.5, **asked), generator.model, 3)
 
 
 def teacher_of(generator: Generator) -> Teacher:
