@@ -3,7 +3,7 @@
 from hibari.cli.counting import counted
 from hibari.cli.evaluate.options import Count, Guidance, JudgesFolder, Output, Pack, Steps, panel_of, sprites_of
 from hibari.cli.evaluate.results import check_output, finish
-from hibari.cli.options import Device, Dtype, Home, Model, new_app
+from hibari.cli.options import Device, Dtype, Fast, Home, Model, new_app
 from hibari.config import Settings
 
 app = new_app()
@@ -15,6 +15,7 @@ def prompts(
     count: Count = 500,
     steps: Steps = None,
     guidance: Guidance = None,
+    fast: Fast = None,
     judges: JudgesFolder = None,
     pack: Pack = None,
     output: Output = None,
@@ -26,14 +27,15 @@ def prompts(
     settings = Settings.load(home=home, device=device, dtype=dtype)
     check_output(output)
     from hibari.evaluate import following, report
-    from hibari.evaluate.makers import load_generator, model_maker, world_of
+    from hibari.evaluate.makers import load_generator, model_maker, revision_of, world_of
     from hibari.evaluate.prompts import held_out_scenes, plain_world, prompts_of
 
     generator = load_generator(settings, model or "")
     world = plain_world(world_of(generator.model, sprites_of(pack)))
     panel = panel_of(judges, world)
     asked = prompts_of(held_out_scenes(world, count))
-    maker = model_maker(generator, steps=steps, guidance=guidance)
+    maker = model_maker(generator, steps=steps, guidance=guidance, fast=fast)
     answers = list(counted(following.ask(maker, panel, asked), count))
-    facts = {"model": generator.model.name, "revision": generator.model.revision, "dtype": str(generator.dtype)}
+    revision = revision_of(generator, steps=steps, guidance=guidance, fast=fast)
+    facts = {"model": generator.model.name, "revision": revision, "dtype": str(generator.dtype)}
     return finish(facts | following.summarise(answers), output, report.following_table)
