@@ -3,10 +3,10 @@
 One measure a file, with the options that are its own.
 """
 
-from hibari.cli.evaluate import frames, judges, physics, prompts, safety, scaling, shortcuts, vae
+from hibari.cli.evaluate import frames, judges, people, physics, prompts, safety, scaling, shortcuts, vae
 from hibari.cli.options import new_app
 
 app = new_app()
-app.info.help = "Measure a model: prompt following, physics, reconstruction; the safety screen; the judges."
-for measure in (prompts, physics, vae, judges, safety, frames, shortcuts, scaling):
+app.info.help = "Measure a model: prompt following, physics, people, reconstruction; the safety screen; the judges."
+for measure in (prompts, physics, people, vae, judges, safety, frames, shortcuts, scaling):
     app.add_typer(measure.app)
