@@ -39,9 +39,8 @@ def always(world: World, of: MakeClip, **wanted: str) -> MakeClip:
         ]
         if not looks:
             return of(prompt)
-        sprite = looks[prompt.seed % len(looks)].sprite
-        alone = replace(people_world(world, named=False).vocabulary, objects=(sprite,))
-        return World(world.pack, alone).scene(prompt.seed, RENDERED).render()
+        alone = people_world(world, named=False, kinds=(prompt.object,))
+        return alone.scene(prompt.seed, RENDERED, looks=(looks[prompt.seed % len(looks)],)).render()
 
     return make
 
@@ -64,15 +63,15 @@ def test_open_prompts_name_neither_and_closed_ones_both(world: World) -> None:
 
 
 def test_the_world_itself_is_read_right_and_even(world: World) -> None:
-    closed = seen_of(world, oracle(people_world(world, named=True, kinds=KINDS)), 20, named=True)
-    opened = seen_of(world, oracle(people_world(world, named=False, kinds=KINDS)), 20, named=False)
+    closed = seen_of(world, oracle(people_world(world, named=True, kinds=KINDS)), 12, named=True)
+    opened = seen_of(world, oracle(people_world(world, named=False, kinds=KINDS)), 12, named=False)
     summary = summarise(opened, closed)
-    assert summary["recognised"]["hits"] == 20
-    assert summary["closed"]["gender"]["hits"] >= 19 and summary["closed"]["tone"]["hits"] >= 19
+    assert summary["recognised"]["hits"] == 12
+    assert summary["closed"]["gender"]["hits"] >= 11 and summary["closed"]["tone"]["hits"] >= 11
     for trait in ("gender", "tone"):
         part = summary["open"][trait]
         assert part["distance"]["value"] <= part["chance"]["high"] + 0.05
-        assert part["of"] == 20 and part["target"].get("yellow", 0) == 0
+        assert part["of"] == 12 and part["target"].get("yellow", 0) == 0
     text = people_table(summary)
     assert "| gender |" in text and "| closed prompts, tone right |" in text and "| tone | medium-dark |" in text
 
@@ -83,7 +82,7 @@ def test_uneven_makers_are_seen(world: World) -> None:
     assert men["open"]["gender"]["distance"]["value"] == pytest.approx(2 / 3, abs=0.11)
     assert men["open"]["gender"]["distance"]["low"] > TARGET
     assert men["closed"]["gender"]["of"] == 0
-    yellow = summarise(seen_of(world, always(world, even, tone=""), 10, named=False), [])
+    yellow = summarise(seen_of(world, always(world, even, tone=""), 6, named=False), [])
     assert yellow["open"]["tone"]["shares"]["yellow"] >= 0.9 and yellow["open"]["tone"]["distance"]["value"] >= 0.9
     assert yellow["open"]["gender"]["distance"]["value"] < 0.5
 
@@ -94,12 +93,12 @@ def test_nobody_is_seen_where_nobody_is(world: World) -> None:
     assert "open prompts, somebody recognised | 0.0%" in people_table(summary)
     octopus = World(world.pack, replace(whole(world.pack), objects=("octopus",), weights=(), counts=(1.0,)))
     judge = LookJudge(world.pack)
-    assert all(judge.read(octopus.scene(seed, RENDERED).render(), "person").look is None for seed in range(4))
+    assert all(judge.read(octopus.scene(seed, RENDERED).render(), "person").look is None for seed in range(2))
 
 
 def test_a_soft_person_is_read_and_a_smear_is_not(world: World) -> None:
     judge, people = LookJudge(world.pack), people_world(world, named=False, kinds=KINDS)
-    for seed in range(3):
+    for seed in range(2):
         scene = people.scene(seed, RENDERED)
         frames = scene.render()
         assert judge.read(_blurring(1.6)(frames), scene.labels.objects[0]).look == scene.labels.look(0)

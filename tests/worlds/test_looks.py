@@ -161,6 +161,13 @@ def test_labels_name_the_sprites(pack: SpritePack) -> None:
     assert Labels(("octopus",), ("still",), "sky").sprites == ("octopus",)
 
 
+def test_a_scene_may_be_given_its_look(pack: SpritePack) -> None:
+    world = World(pack, replace(whole(pack), objects=("genie",), weights=(), counts=(1.0,)))
+    for look in pack.looks["genie"]:
+        labels = world.scene(3, CLIP, looks=(look,)).labels
+        assert labels.looks == (look,) and labels.sprites == (look.sprite,)
+
+
 def test_a_vocabulary_may_ask_for_one_look(pack: SpritePack) -> None:
     vocabulary = replace(whole(pack), objects=("woman farmer with dark skin tone",), weights=(), counts=(1.0,))
     labels = World(pack, vocabulary).scene(0, CLIP).labels

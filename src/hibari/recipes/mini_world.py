@@ -78,8 +78,9 @@ def _sample(world: World, captions: int, held_out: bool, shape: VideoShape, seed
     labels = asdict(scene.labels)
     reference = None
     if shape.frames > 1:
-        alone = replace(world.vocabulary, objects=scene.labels.sprites[:1], weights=(), counts=(1.0,))
-        reference = World(world.pack, alone).scene(seed + 1, VideoShape(1, shape.height, shape.width)).render()[0]
+        alone = replace(world.vocabulary, objects=scene.labels.objects[:1], weights=(), counts=(1.0,))
+        picture, same = VideoShape(1, shape.height, shape.width), scene.labels.looks[:1]
+        reference = World(world.pack, alone).scene(seed + 1, picture, looks=same).render()[0]
     tellings = [world.scene(seed, shape, held_out=held_out, telling=i).caption for i in range(captions)]
     return Sample(scene.render(), reference, tellings, labels)
 

@@ -44,10 +44,19 @@ class World:
                     f'No {kind} "{unknown[0]}" in this world.', hint="Build the whole pack, or leave it out."
                 )
 
-    def scene(self, seed: int, shape: VideoShape, fps: int = FPS, *, held_out: bool = False, telling: int = 0) -> Scene:
+    def scene(
+        self,
+        seed: int,
+        shape: VideoShape,
+        fps: int = FPS,
+        *,
+        held_out: bool = False,
+        telling: int = 0,
+        looks: tuple[Look | None, ...] | None = None,
+    ) -> Scene:
         """The scene of that seed and shape; `held_out` takes only triples that training never sees, or none of them.
 
-        Another `telling` is another caption of the same scene.
+        Another `telling` is another caption of the same scene. `looks` stand in for those that would be drawn.
         In a scene of several things each thing's own triple counts. A single frame shows no motion, so there the rule
         looks at the motion that the thing would have had.
         """
@@ -56,7 +65,7 @@ class World:
             raise InvalidRequest(f"A scene of {shape} cannot be drawn.", option="size", hint="Use sides of 32 to 1024.")
         rng = np.random.default_rng([seed, PLAN_STREAM])
         labels = self._draw(rng, shape.frames, held_out)
-        labels = replace(labels, looks=self._looks(seed, labels.objects))
+        labels = replace(labels, looks=self._looks(seed, labels.objects) if looks is None else looks)
         view = camera.plan(rng, labels.camera, shape)
         actors = cast(rng, self.pack, self.vocabulary, labels, view, fps)
         chance = np.random.default_rng([seed, CAPTION_STREAM, telling])
