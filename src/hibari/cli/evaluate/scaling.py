@@ -51,8 +51,7 @@ def scaling(
         panel = panel_of(judges, world) if count else None
         measured = measuring.measure(points, settings, world, clips, panel, count)
         rows = list(counted(measured, len(points), "model"))
-        result = measuring.summarise_points(rows, clips, count)
+        finish(measuring.summarise_points(rows, clips, count), None, report.scaling_table)
         record = measuring.make_sheet(points, rows, settings, output, on_clip=Counter())
-    finish(result, None, report.scaling_table)
     print(f"{record.path}: signed · watermarked · recorded as {record.id}", file=sys.stderr)
     return 0
