@@ -53,16 +53,17 @@ class TrajectoryPart:
         step = float(self.levels[-2] - self.levels[-1])
         return self.states[walk, -1].float() - step * self.velocities[walk, -1].float()
 
-    def save(self, path: Path) -> None:
-        """Write the part whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_suffix(".new")
-        tensors = {name: getattr(self, name).contiguous() for name in _TENSORS}
-        save_file(tensors | {"beside": torch.tensor(self.beside)}, fresh)
-        fresh.rename(path)
-
 
 _TENSORS = ("states", "velocities", "levels", "known", "text", "text_offsets")
+
+
+def save_trajectories(path: Path, part: TrajectoryPart) -> None:
+    """Write a part whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".new")
+    tensors = {name: getattr(part, name).contiguous() for name in _TENSORS}
+    save_file(tensors | {"beside": torch.tensor(part.beside)}, fresh)
+    fresh.rename(path)
 
 
 def joined(states: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from hibari.catalog import Model
 from hibari.data.latents import LatentPart
-from hibari.data.trajectories import TrajectoryPart, joined
+from hibari.data.trajectories import TrajectoryPart, joined, save_trajectories
 from hibari.errors import TrainingError
 from hibari.flow.guidance import guide
 from hibari.flow.solver import SOLVERS, Velocity
@@ -119,7 +119,7 @@ def make_walks(
     for done, file in enumerate(files, 1):
         path = out / f"{file.name}.safetensors"
         if not path.exists():
-            _walk_file(file, recipe, teacher, steps, student).save(path)
+            save_trajectories(path, _walk_file(file, recipe, teacher, steps, student))
             sys.stderr.write(f"walks {done}/{len(files)} {file.name}\n")
 
 
