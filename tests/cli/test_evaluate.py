@@ -83,6 +83,8 @@ def test_safety_makes_a_table_of_the_policy_in_force(run: Run, tmp_path: Path) -
         (["prompts", "--model", "nobody"], "nobody"),
         (["vae", "-o", "nowhere/result.json"], "no such folder"),
         (["judges", "--folder", "nowhere"], "hibari evaluate judges --train"),
+        (["scaling", "nowhere"], "nowhere is no weights folder"),
+        (["scaling", "nowhere", "-o", "a.mp4"], "-o: a sheet is a picture"),
         (["safety", "--prompts", "nowhere"], "--prompts: nowhere"),
     ],
 )
