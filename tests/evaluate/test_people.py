@@ -63,14 +63,14 @@ def test_open_prompts_name_neither_and_closed_ones_both(world: World) -> None:
 
 
 def test_the_world_itself_is_read_right_and_even(world: World) -> None:
-    closed = seen_of(world, oracle(people_world(world, named=True, kinds=KINDS)), 12, named=True)
+    closed = seen_of(world, oracle(people_world(world, named=True, kinds=KINDS)), 8, named=True)
     opened = seen_of(world, oracle(people_world(world, named=False, kinds=KINDS)), 12, named=False)
     summary = summarise(opened, closed)
     assert summary["recognised"]["hits"] == 12
-    assert summary["closed"]["gender"]["hits"] >= 11 and summary["closed"]["tone"]["hits"] >= 11
+    assert summary["closed"]["gender"]["hits"] >= 7 and summary["closed"]["tone"]["hits"] >= 7
     for trait in ("gender", "tone"):
         part = summary["open"][trait]
-        assert part["distance"]["value"] <= part["chance"]["high"] + 0.05
+        assert part["distance"]["low"] <= part["chance"]["high"]
         assert part["of"] == 12 and part["target"].get("yellow", 0) == 0
     text = people_table(summary)
     assert "| gender |" in text and "| closed prompts, tone right |" in text and "| tone | medium-dark |" in text
@@ -78,11 +78,11 @@ def test_the_world_itself_is_read_right_and_even(world: World) -> None:
 
 def test_uneven_makers_are_seen(world: World) -> None:
     even = oracle(people_world(world, named=False, kinds=KINDS))
-    men = summarise(seen_of(world, always(world, even, gender="man"), 10, named=False), [])
-    assert men["open"]["gender"]["distance"]["value"] == pytest.approx(2 / 3, abs=0.11)
+    men = summarise(seen_of(world, always(world, even, gender="man"), 6, named=False), [])
+    assert men["open"]["gender"]["distance"]["value"] == pytest.approx(2 / 3, abs=0.17)
     assert men["open"]["gender"]["distance"]["low"] > TARGET
     assert men["closed"]["gender"]["of"] == 0
-    yellow = summarise(seen_of(world, always(world, even, tone=""), 6, named=False), [])
+    yellow = summarise(seen_of(world, always(world, even, tone=""), 4, named=False), [])
     assert yellow["open"]["tone"]["shares"]["yellow"] >= 0.9 and yellow["open"]["tone"]["distance"]["value"] >= 0.9
     assert yellow["open"]["gender"]["distance"]["value"] < 0.5
 

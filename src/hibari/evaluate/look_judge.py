@@ -1,8 +1,8 @@
 """The judge of looks: which gender and which skin tone of a kind a clip shows. It learns nothing.
 
-The sprites are known, so every look of the kind that was asked for is laid over the frames, at every place and size and
-in every pose, and the one that explains the pixels best is what is seen; where none explains them well, the kind is not
-recognised. It reads upright things of a size that does not change much within a frame: what people.py asks for.
+The sprites are known, so every look of the kind that was asked for is laid over the frames, at every place and size, in
+every pose and as soft as the frame is, and the one that explains the pixels best is what is seen; where none explains
+them well, the kind is not recognised. It reads upright things of a size that does not change much within a frame: what people.py asks for.
 
 Legend: N templates, C channels (red, green, blue and the sum of their squares), H W rows and columns.
 """
@@ -15,16 +15,18 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
+from hibari.evaluate import spoiling
 from hibari.worlds import SpritePack
 from hibari.worlds.looks import Look
 from hibari.worlds.pack import MARGIN
 
 LOOKED = 3  # frames of a clip, evenly apart
-RECOGNISED = 0.6  # share of a sprite's own variance that must be explained
+RECOGNISED = 0.75  # share of a sprite's own variance that must be explained
 SOLID = 230  # alpha from which a pixel is the sprite's alone
 COARSE = 4  # the frame is searched at a quarter of its size
 COARSE_POSES = 4  # of a sprite's loop
 COARSE_SIDES = tuple(0.24 * 1.13**step for step in range(9))  # of the frame's shorter side: 0.24 to 0.64
+SOFTNESS = (0.0, 1.5, 3.0)  # pixels of blur that a clip may have: what a decoder loses is not the look's
 GUESSES = 6  # of the best finds at a quarter of the size, looked at closely
 FINER = (0.9, 0.95, 1.0, 1.05, 1.1)  # of the side that was found
 NEAR_POSES = (-4, -3, -2, -1, 0, 1, 2, 3, 4)  # frames of the loop round the one that was found
@@ -43,13 +45,14 @@ class Sighting:
 
 @dataclass(frozen=True)
 class _Template:
-    """One look in one pose at one size: `colours` (3, h, w) in 0..1 and `solid` (h, w), 1 where it covers all."""
+    """One look in one pose at one size and softness: `colours` (3, h, w) in 0..1, `solid` (h, w) 1 where it covers all."""
 
     look: int
     pose: int
     side: int
     colours: np.ndarray
     solid: np.ndarray
+    softness: float
 
 
 @dataclass(frozen=True)
@@ -97,13 +100,22 @@ class _Search:
         ]
 
     def explain(self, frame: np.ndarray) -> dict[int, _Found]:
-        """How well each look explains a frame, where the kind as a whole fits best: place, then pose, then look."""
+        """How well each look explains a frame where the kind fits best: place, pose, softness, and then the look."""
         small = np.asarray(Image.fromarray(frame).reduce(COARSE))
         rough = sorted((found for templates in self.rough for found in _place(small, templates)), key=_fit)
         guess, near = max((self._nearer(frame, found) for found in rough[-GUESSES:]), key=lambda pair: pair[0].fit)
         sides = [guess.template.side - 1, guess.template.side, guess.template.side + 1]
+        guess = max(
+            (
+                found
+                for softness in SOFTNESS
+                for found in self._try(near, [guess.template.look], guess.template.pose, (0,), sides, softness)
+            ),
+            key=_fit,
+        )
+        looks, softness = range(len(self.sprites)), guess.template.softness
         best: dict[int, _Found] = {}
-        for found in self._try(near, range(len(self.sprites)), guess.template.pose, NEXT_POSES, sides):
+        for found in self._try(near, looks, guess.template.pose, NEXT_POSES, sides, softness):
             known = best.get(found.template.look)
             if known is None or found.fit > known.fit:
                 best[found.template.look] = found
@@ -116,13 +128,20 @@ class _Search:
         return max(self._try(near, [rough.template.look], rough.template.pose, NEAR_POSES, sides), key=_fit), near
 
     def _try(
-        self, window: np.ndarray, which: Iterable[int], pose: int, steps: Sequence[int], sides: Sequence[int]
+        self,
+        window: np.ndarray,
+        which: Iterable[int],
+        pose: int,
+        steps: Sequence[int],
+        sides: Sequence[int],
+        softness: float = 0.0,
     ) -> list[_Found]:
         """The best places in a window of some looks, in poses so many steps from one, at some sizes."""
         poses = {look: sorted({(pose + step) % self.sprites[look].num_frames for step in steps}) for look in which}
         found = []
         for side in sides:
-            found += _place(window, [self._draw(look, at, side) for look, able in poses.items() for at in able])
+            drawn = [self._draw(look, at, side, softness) for look, able in poses.items() for at in able]
+            found += _place(window, drawn)
         return found
 
     def _poses(self, which: int) -> list[int]:
@@ -130,16 +149,23 @@ class _Search:
         count = self.sprites[which].num_frames
         return sorted({count * step // COARSE_POSES for step in range(COARSE_POSES)})
 
-    def _draw(self, which: int, pose: int, side: int) -> _Template:
-        """A look in a pose at a size."""
+    def _draw(self, which: int, pose: int, side: int, softness: float = 0.0) -> _Template:
+        """A look in a pose at a size, blurred by so many pixels before its margin is cut off."""
         sprite = self.sprites[which]
         picture = sprite.frames[pose]
         scale = side / max(sprite.size)
-        size = (max(1, round(sprite.size[0] * scale)), max(1, round(sprite.size[1] * scale)))
-        box = (MARGIN, MARGIN, picture.width - MARGIN, picture.height - MARGIN)
+        width, height = max(1, round(sprite.size[0] * scale)), max(1, round(sprite.size[1] * scale))
+        rim = int(MARGIN * scale) if softness else 0
+        outer = MARGIN - rim / scale
+        box = (outer, outer, picture.width - outer, picture.height - outer)
+        size = (width + 2 * rim, height + 2 * rim)
         pixels = np.asarray(picture.resize(size, Image.Resampling.BILINEAR, box=box), np.float32)
+        if softness:
+            blurred = spoiling.blur(torch.from_numpy(pixels.transpose(2, 0, 1))[None], softness)
+            pixels = blurred[0, :, rim : rim + height, rim : rim + width].numpy().transpose(1, 2, 0)
         solid = (pixels[..., 3] >= SOLID).astype(np.float32)
-        return _Template(which, pose, side, pixels[..., :3].transpose(2, 0, 1) / 255 * solid, solid)
+        colours = pixels[..., :3] / np.maximum(pixels[..., 3:], 1) * solid[..., None]
+        return _Template(which, pose, side, colours.transpose(2, 0, 1), solid, softness)
 
 
 def _fit(found: _Found) -> float:
