@@ -2,7 +2,8 @@
 
 The sprites are known, so every look of the kind that was asked for is laid over the frames, at every place and size, in
 every pose and as soft as the frame is, and the one that explains the pixels best is what is seen; where none explains
-them well, the kind is not recognised. It reads upright things of a size that does not change much within a frame: what people.py asks for.
+them well, the kind is not recognised. It reads upright things of a size that does not change much within a frame: what
+people.py asks for.
 
 Legend: N templates, C channels (red, green, blue and the sum of their squares), H W rows and columns.
 """
@@ -45,7 +46,7 @@ class Sighting:
 
 @dataclass(frozen=True)
 class _Template:
-    """One look in one pose at one size and softness: `colours` (3, h, w) in 0..1, `solid` (h, w) 1 where it covers all."""
+    """One look in a pose, size and softness: `colours` (3, h, w) in 0..1, `solid` (h, w) 1 where it covers all."""
 
     look: int
     pose: int
