@@ -85,6 +85,8 @@ def test_safety_makes_a_table_of_the_policy_in_force(run: Run, tmp_path: Path) -
         (["judges", "--folder", "nowhere"], "hibari evaluate judges --train"),
         (["scaling", "nowhere"], "nowhere is no weights folder"),
         (["scaling", "nowhere", "-o", "a.mp4"], "-o: a sheet is a picture"),
+        (["people", "--world"], "no people"),
+        (["people", "--model", "tiny"], "no people"),
         (["safety", "--prompts", "nowhere"], "--prompts: nowhere"),
     ],
 )
