@@ -69,8 +69,8 @@ def kept_folders(out: Path) -> list[Path]:
     return sorted(folders, key=lambda path: int(path.name))
 
 
-def keep(out: Path, compute: Compute, save: Callable[[Path], None]) -> None:
-    """Keep the weights that `save` writes into a folder, with what they cost."""
+def keep(out: Path, compute: Compute, write: Callable[[Path], None]) -> None:
+    """Keep the weights that `write` puts into a folder, with what they cost."""
     with whole_folder(kept_folder(out, compute.step)) as fresh:
-        save(fresh)
+        write(fresh)
         (fresh / COMPUTE).write_text(json.dumps(asdict(compute), indent=1) + "\n", encoding="utf-8")
