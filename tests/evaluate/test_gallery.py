@@ -43,6 +43,8 @@ def test_rows_stand_under_their_prompts_and_columns_under_their_seeds() -> None:
     assert written(slice(0, top - 30), slice(left, right)) and written(slice(0, top - 30), slice(right, None)), "seeds"
     assert written(slice(top + 41, low), slice(0, None)), "the second prompt stands over the second row"
     assert not written(slice(low + 40, None), slice(0, None)), "room for the label"
+    long = np.asarray(lay_out(rows[:1], ["a prompt that is a good deal longer than both of its strips"], ["0", "1"]))
+    assert long.shape[1] > pixels.shape[1] and (long[:, -20:] == PAPER).all(), "a long prompt is there to its end"
 
 
 def test_a_gallery_shows_every_prompt_with_every_seed(home: Path, tmp_path: Path) -> None:

@@ -74,9 +74,11 @@ def lay_out(rows: Sequence[Sequence[Image.Image]], prompts: Sequence[str], heads
     across, high = max(each.width for row in rows for each in row) + GAP, rows[0][0].height
     first = MARGIN + 2 * SEED_SIZE
     down = ceil(1.4 * PROMPT_SIZE) + high + ROW_GAP
-    size = (2 * MARGIN - GAP + len(heads) * across, first + len(rows) * down)
+    large, small = ImageFont.load_default(PROMPT_SIZE), ImageFont.load_default(SEED_SIZE)
+    broad = max(len(heads) * across - GAP, *(ceil(large.getlength(prompt)) for prompt in prompts))
+    size = (2 * MARGIN + broad, first + len(rows) * down)
     sheet = Image.new("RGB", (size[0], size[1] + ceil(LABEL_STRIP * min(size))), PAPER)
-    pen, large, small = ImageDraw.Draw(sheet), ImageFont.load_default(PROMPT_SIZE), ImageFont.load_default(SEED_SIZE)
+    pen = ImageDraw.Draw(sheet)
     for column, head in enumerate(heads):
         pen.text((MARGIN + column * across, MARGIN / 2), head, fill=FADED, font=small)
     for index, (row, prompt) in enumerate(zip(rows, prompts, strict=True)):
