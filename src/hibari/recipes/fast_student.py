@@ -40,7 +40,7 @@ class StudentRecipe:
     pack: PackPlan = PackPlan(tokens=4096, frames_share=((1, 0.15), (7, 0.65), (17, 0.2)), reference_share=0.0)
     seed: int = 5
     loop: LoopConfig = LoopConfig(
-        optim=OptimConfig(lr=2e-3, steps=3000, warmup=50, clip=1.0, ema=0.995, weight_decay=0.0),
+        optim=OptimConfig(lr=5e-4, steps=3000, warmup=50, clip=1.0, ema=0.995, weight_decay=0.0),
         measure_every=250,
         checkpoint_seconds=120.0,
     )
