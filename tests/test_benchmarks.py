@@ -42,6 +42,7 @@ def test_operations_are_counted_as_torch_counts_them() -> None:
         ("foreign", ["--runs", "1", "--size", "192x112", "--keys", "1"], ["worst run, s"]),
         ("credentials", ["--runs", "1", "--size", "128x96"], ["sign cpu ms, text to video"]),
         ("door", ["--seconds", "0.75"], ["the door, % of the work"]),
+        ("pace", ["--seconds", "0.75", "--runs", "1"], ["seconds of video"]),
         ("fingerprints", ["--clips", "1", "--hashes", "2000"], ["search for one frame, ms wall"]),
         pytest.param("against_diffusers", ["--runs", "1"], ["agreement, dB"], marks=pytest.mark.slow),
     ],

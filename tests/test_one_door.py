@@ -36,13 +36,16 @@ ALLOWED = {
     "provenance/credentials/sign.py": ({"save"}, "no picture: what the time-stamp authority did last"),
     "provenance/fingerprint/index.py": ({"save"}, "no picture: the fingerprint index"),
     "evaluate/judges.py": ({"save"}, "no picture: the judges' weights, as bytes"),
-    "cli/evaluate.py": ({"save"}, "no picture: the judges"),
+    "cli/evaluate/judges.py": ({"save"}, "no picture: the judges"),
     "recipes/safety.py": ({"save"}, "no picture: the prompt classifier"),
 }
 GENERATES = {
     "produce/held.py": "loads them for the one road, and makes nothing",
     "produce/road.py": "the one road",
     "evaluate/makers.py": "frames in memory, for judges only",
+    "evaluate/scaling.py": "losses of latents; its clips come by the road",
+    "evaluate/physics/measure.py": "frames in memory, for judges only",
+    "evaluate/physics/start_image.py": "frames in memory, for judges only",
     "evaluate/shortcuts.py": "frames in memory, compared with each other",
 }
 GENERATORS = ("hibari.generate.generator", "load_backend", "HeldModels")

@@ -137,6 +137,7 @@ class Sampled:
 
     `guidance_2` is that of a second transformer, for little noise, where a model has one; `guidance` otherwise.
     `flow_shift` is the shift of the noise levels that the steps walk. `shortcuts` save time and change the frames.
+    `fast` asks for the model's version of few steps, or for the full one.
     """
 
     seed: int | None = None
@@ -144,6 +145,7 @@ class Sampled:
     guidance: float | None = None
     guidance_2: float | None = None
     flow_shift: float | None = None
+    fast: bool | None = None
     shortcuts: Shortcuts = Shortcuts()
 
 
@@ -191,6 +193,8 @@ class GenerationRequest(Sampled):
             _check_number(name, getattr(self, name))
         for name in ("image", "end_image", "video", "latents"):
             _set_path(self, name)
+        if self.fast is not None and not isinstance(self.fast, bool):
+            raise InvalidRequest(f"{_shown(self.fast)} is neither true nor false.", option="fast")
         _set_references(self)
         object.__setattr__(self, "loras", _checked_loras(self.loras))
         object.__setattr__(self, "shortcuts", _checked_shortcuts(self.shortcuts))

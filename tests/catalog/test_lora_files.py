@@ -151,9 +151,8 @@ def test_a_damaged_file_is_said(tmp_path: Path) -> None:
 def model(tmp_path: Path) -> SimpleNamespace:
     """What of a model is asked for: its name, its form, and the headers of its transformer."""
     file = write(tmp_path / "model" / "transformer" / "weights.safetensors", SHAPES)
-    return SimpleNamespace(
-        name="tiny", places={"transformer": file.parent}, form=SimpleNamespace(experts=("transformer",))
-    )
+    card, form = SimpleNamespace(fast=None), SimpleNamespace(experts=("transformer",))
+    return SimpleNamespace(name="tiny", places={"transformer": file.parent}, form=form, card=card)
 
 
 def found(model: SimpleNamespace, home: Path, *uses: str | LoraUse) -> tuple[Lora, ...]:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from hibari.safety.policy import SHIPPED
 
@@ -36,19 +35,21 @@ def test_prompts_makes_a_table_and_a_file(run: Run, model: str, tmp_path: Path) 
     assert result["object"]["hits"] == 0 and "chance" in result["motion"]
 
 
+def test_physics_makes_a_table_and_a_file(run: Run, model: str, tmp_path: Path) -> None:
+    asked = ("--only", "start-image", "--only", "relation", "-n", "2", "--steps", "1", "-o", "result.json")
+    done = run("evaluate", "physics", "--model", model, *asked)
+    assert done.returncode == 0, done.stderr
+    assert "| relation | not in this model's world |  | at least 85.0% |" in done.stdout
+    assert "| start-image | 0.00 dB |" in done.stdout and "permanence" not in done.stdout
+    result = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert result["model"] == "tiny" and len(result["measures"]["start-image"]["made"]["answers"]) == 2
+
+
 def test_vae_makes_a_table(run: Run, model: str) -> None:
     done = run("evaluate", "vae", "--model", model, "-n", "1", "--judged", "2")
     assert done.returncode == 0, done.stderr
     assert "| 96x64 |" in done.stdout and "| 64x96 |" in done.stdout and "| all |" in done.stdout
     assert "| object | 0.0% |" in done.stdout, "random weights rebuild nothing"
-
-
-def test_gallery_makes_a_picture(run: Run, model: str, tmp_path: Path) -> None:
-    done = run("evaluate", "gallery", "--model", model, "--seeds", "1", "-o", "sheet.png")
-    assert done.returncode == 0 and done.stdout == "sheet.png\n", done.stderr
-    with Image.open(tmp_path / "out" / "sheet.png") as sheet:
-        assert sheet.format == "PNG" and sheet.height > 500
-    assert "signed · watermarked · recorded as hbr_" in done.stderr
 
 
 def test_judges_are_scored_where_they_lie(run: Run) -> None:
@@ -78,12 +79,15 @@ def test_safety_makes_a_table_of_the_policy_in_force(run: Run, tmp_path: Path) -
     [
         (["prompts", "-o", "result.txt"], "-o: result.txt cannot be written"),
         (["prompts", "-n", "1"], "-n"),
+        (["physics", "--only", "gravity"], "--only"),
         (["prompts", "--model", "nobody"], "nobody"),
         (["vae", "-o", "nowhere/result.json"], "no such folder"),
         (["judges", "--folder", "nowhere"], "hibari evaluate judges --train"),
-        (["gallery", "--seeds", "0"], "--seeds"),
+        (["scaling", "nowhere"], "nowhere is no weights folder"),
+        (["scaling", "nowhere", "-o", "a.mp4"], "-o: a sheet is a picture"),
+        (["people", "--world"], "no people"),
+        (["people", "--model", "tiny"], "no people"),
         (["safety", "--prompts", "nowhere"], "--prompts: nowhere"),
-        (["gallery", "-o", "sheet.mp4"], "-o: a sheet is a picture"),
     ],
 )
 def test_bad_input_is_one_line(run: Run, arguments: list[str], says: str) -> None:

@@ -30,6 +30,7 @@ def test_it_reads_frames_of_any_size(height: int, width: int) -> None:
     readings = fresh_judge().eval().read(frames)
     assert readings.presence.shape == readings.size.shape == (3,)
     assert readings.centre.shape == (3, 2) and readings.objects.shape == (3, 2) and readings.places.shape == (3, 3)
+    assert readings.spots.shape == (3, 2, 2)
     np.testing.assert_allclose(readings.places.sum(1), 1, rtol=1e-5)
 
 

@@ -1,8 +1,9 @@
-"""Wilson's interval against published values. Well under a second."""
+"""Wilson's interval against published values, and a mean's against the normal one. Well under a second."""
 
+import numpy as np
 import pytest
 
-from hibari.evaluate.intervals import Share
+from hibari.evaluate.intervals import Mean, Share
 
 
 def test_the_interval_is_wilsons() -> None:
@@ -20,3 +21,11 @@ def test_it_stays_inside_and_is_never_a_point(share: Share) -> None:
 def test_it_reads_as_a_sentence_and_as_json() -> None:
     assert str(Share(50, 100)) == "50.0% (40.4% to 59.6%, 50 of 100)"
     assert Share(50, 100).as_dict() == {"hits": 50, "of": 100, "share": 0.5, "low": 0.4038, "high": 0.5962}
+
+
+def test_a_means_interval_is_near_the_normal_one() -> None:
+    values = np.random.default_rng(3).normal(5, 2, 400).tolist()
+    mean = Mean.of(values)
+    assert mean.value == pytest.approx(np.mean(values))
+    assert (mean.high - mean.low) / 2 == pytest.approx(1.96 * np.std(values) / 20, rel=0.1)
+    assert Mean.of([0.5]).as_dict() == {"mean": 0.5, "low": 0.5, "high": 0.5, "of": 1}

@@ -78,5 +78,5 @@ def test_a_damaged_file_is_one_error(judges: Judges, tmp_path: Path, name: str) 
 def test_a_reading_that_leaps_is_not_followed() -> None:
     centre = np.stack([np.linspace(20, 60, 9), np.full(9, 50.0)], 1)
     centre[4] = 180, 10
-    readings = Readings(np.ones(9), centre, np.full(9, 30.0), np.zeros((9, 2)), np.zeros((9, 3)))
+    readings = Readings(np.ones(9), centre, np.full(9, 30.0), np.zeros((9, 2)), np.zeros((9, 2, 2)), np.zeros((9, 3)))
     assert track_of(readings, 112, 192).seen.tolist() == [True] * 4 + [False] + [True] * 4

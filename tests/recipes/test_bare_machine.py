@@ -1,9 +1,10 @@
-"""The training rooms on a machine with torch, numpy, pillow, safetensors and transformers alone. About 10 s."""
+"""The training rooms on a machine with torch, numpy, pillow, safetensors and tokenizers alone. About 10 s."""
 
 import subprocess
 import sys
 
-ABSENT = ("av", "einops", "pydantic", "pydantic_settings", "typer", "rich", "platformdirs", "diffusers")
+from tiny_recipe import ABSENT
+
 ROOMS = (
     "hibari.worlds.world",
     "hibari.data.clips",

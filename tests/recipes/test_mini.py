@@ -10,34 +10,9 @@ from hibari.errors import TrainingError
 from hibari.model.weights import load_dit, load_vae
 from hibari.recipes import run
 from hibari.shapes import PackLayout
+from hibari.train.compute import Compute, kept_folders
 from hibari.train.objective import spread_frames
-
-TINY = [
-    "threads=1",
-    "workers=1",
-    "vae.model.base_dim=8",
-    "vae.model.z_dim=16",
-    "dit.model.in_channels=16",
-    "dit.model.out_channels=16",
-    "vae.model.decoder_base_dim=8",
-    "vae.clips=4",
-    "vae.held_out=2",
-    "vae.frames=9",
-    "vae.side=64",
-    "vae.phases=[[2,1,2],[4,5,1]]",
-    "vae.loop.optim.steps=4",
-    "cache.parts=[[64,64,1,6],[96,64,5,6],[64,64,9,4]]",
-    "unseen.parts=[[64,64,5,2]]",
-    "dit.model.num_attention_heads=1",
-    "dit.model.ffn_dim=64",
-    "dit.model.num_layers=2",
-    "dit.pictures_until=2",
-    "dit.pictures.tokens=128",
-    "dit.clips.tokens=192",
-    "dit.loop.optim.steps=5",
-    "dit.loop.sample_every=3",
-    'samples=["a panda bounces on a green meadow"]',
-]
+from tiny_recipe import TINY
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +25,20 @@ def test_log_holds_losses_and_held_out_measures(weights: Path) -> None:
     assert any("loss_at_0.5" in row.get("measure", {}) for row in rows)
     rows = [json.loads(line) for line in (weights.parent / "vae" / "log.jsonl").read_text().splitlines()]
     assert rows[-1]["measure"]["clips"] == 2 and rows[-1]["measure"]["psnr_clips"] > 5
+
+
+def test_weights_kept_on_the_way_and_what_they_cost(weights: Path) -> None:
+    kept = kept_folders(weights.parent / "dit")
+    assert [path.name for path in kept] == ["000001", "000005"], "1/32 and 1/8 of five steps are the first"
+    first, last = (Compute.read(folder) for folder in kept)
+    assert last == Compute.read(weights) and last.steps == 5 and last.from_nothing
+    # Two steps on pictures and three on clips; the first pack has at most 128 tokens, a clip with its reference more.
+    assert 0 < first.tokens <= 128 and 5 * first.tokens < last.tokens <= 2 * 128 + 3 * 2 * 192
+    assert first.flops * 5 < last.flops and set(last.held_out) == {*(f"loss_at_0.{n}" for n in (1, 3, 5, 7, 9)), "mean"}
+    ended, early = load_dit(kept[1]).state_dict(), load_dit(kept[0]).state_dict()
+    exported = load_dit(weights / "transformer").state_dict()
+    assert all(torch.equal(ended[key], exported[key]) for key in exported)
+    assert not all(torch.equal(early[key], exported[key]) for key in exported)
 
 
 def test_samples_on_the_way(weights: Path) -> None:

@@ -1,6 +1,7 @@
 """The loop at tiny size: exact resume, interruption, measures of the averaged weights, bad losses. About 3 s."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hibari.errors import TrainingError
+from hibari.train.checkpoint import whole_folder
 from hibari.train.loop import Hooks, LoopConfig, train
 from hibari.train.optim import OptimConfig
 
@@ -91,3 +93,59 @@ def test_stops_by_the_clock_and_goes_on(tmp_path: Path) -> None:
     assert len(losses(tmp_path)) == 1
     train(model, tmp_path, config(10), loss_of(model))
     assert len(losses(tmp_path)) == 10
+
+
+def kept_by(model: nn.Module, out: Path, kills: list[int]) -> Hooks:
+    """Hooks that write the weights to `out/kept-STEP`, and are killed before that at each of `kills`, once."""
+
+    def keep(step: int) -> None:
+        if step in kills:
+            kills.remove(step)
+            raise KeyboardInterrupt
+        torch.save(model.state_dict(), out / f"kept-{step}")
+
+    return replace(loss_of(model), keep=keep)
+
+
+def test_kept_weights_are_the_averages_and_a_run_that_is_stopped_keeps_the_same(tmp_path: Path) -> None:
+    keep = (0.1, 0.5, 1.0)
+    whole = small_model()
+    optimizer = train(whole, tmp_path, config(20, keep=keep), kept_by(whole, tmp_path, []))
+    first = {step: torch.load(tmp_path / f"kept-{step}") for step in (2, 10, 20)}
+    torch.testing.assert_close(first[20]["weight"], optimizer.averaged()["weight"].bfloat16())
+    assert not torch.equal(first[2]["weight"], first[10]["weight"])
+    parts = tmp_path / "parts"
+    parts.mkdir()
+    kills = [2, 10]
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            again = small_model()
+            train(again, parts, config(20, keep=keep), kept_by(again, parts, kills))
+    last = small_model()
+    train(last, parts, config(20, keep=keep), kept_by(last, parts, kills))
+    assert losses(parts) == losses(tmp_path)
+    for step, weights in first.items():
+        assert torch.equal(torch.load(parts / f"kept-{step}")["weight"], weights["weight"]), step
+
+
+def test_keeping_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    model = small_model()
+    with pytest.raises(TrainingError, match="keeps no weights"):
+        train(model, tmp_path, config(4, keep=(0.5,)), loss_of(model))
+    with pytest.raises(TrainingError, match="no shares"):
+        train(model, tmp_path, config(4, keep=(1.5,)), kept_by(model, tmp_path, []))
+
+
+def test_a_folder_is_whole_or_not_there(tmp_path: Path) -> None:
+    folder = tmp_path / "000004"
+    with pytest.raises(KeyboardInterrupt), whole_folder(folder) as fresh:
+        (fresh / "half").write_text("")
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "000004.new").mkdir()  # as a kill leaves it
+    (tmp_path / "000004.new" / "half").write_text("")
+    for text in ("first", "second"):
+        with whole_folder(folder) as fresh:
+            (fresh / "file").write_text(text)
+    assert [path.name for path in tmp_path.iterdir()] == ["000004"]
+    assert [path.name for path in folder.iterdir()] == ["file"] and (folder / "file").read_text() == "second"

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 from hibari.errors import HibariError
 from hibari.worlds.build import assemble, build_pack, reduce
 from hibari.worlds.pack import CELL
+from hibari.worlds.sources import shown
 
 OCTOPUS, WAVE = "1F419", "1F44B"
 EMOJI = [
@@ -74,6 +75,13 @@ def test_assemble_names_and_keeps_skin_tones(tmp_path: Path) -> None:
     assert octopus.frames == 5 and octopus.group == "animals-nature" and octopus.tags == ("sea",)
     assert hand.frames == 1 and hand.tone == "medium"
     assert pack.sprite("octopus").strip[0, ..., 0].max() > 240
+
+
+def test_two_tones_that_the_packages_exchanged_are_put_right() -> None:
+    assert shown("1f468-1f3fc") == "1f468-1f3fd" and shown("1f468-1f3fd") == "1f468-1f3fc"
+    assert shown("1f469-1f3fd-200d-1f3a4") == "1f469-1f3fc-200d-1f3a4"
+    for right in ("1f468", "1f468-1f3fb", "1f468-1f3fc-200d-1f33e", "1f44b-1f3fd"):
+        assert shown(right) == right
 
 
 def test_a_names_tarball_without_names_is_refused(tmp_path: Path) -> None:

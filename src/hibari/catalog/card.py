@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import MISSING, dataclass, fields
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
 from hibari.errors import BadWeights, InvalidRequest
@@ -37,6 +37,33 @@ class Rolling:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Fast:
+    """A model's distilled version: a LoRA file in its folder, and how it samples, which its weights rest on.
+
+    Its levels are those of the model's own schedule at so many `steps`. `default`: requests are made by it unless they
+    say otherwise.
+    """
+
+    lora: str
+    steps: int = 4
+    guidance: float = 1.0
+    solver: str = "euler"
+    default: bool = False
+
+    def __post_init__(self) -> None:
+        place = PurePosixPath(self.lora)
+        inside = not place.is_absolute() and ".." not in place.parts and place.suffix == ".safetensors"
+        whole = type(self.steps) is int and self.steps > 0 and type(self.default) is bool
+        if not (inside and whole and self.guidance >= 1):
+            raise ValueError(f"fast: {self}")
+
+    @property
+    def name(self) -> str:
+        """What the file is called among LoRAs."""
+        return PurePosixPath(self.lora).stem
+
+
+@dataclass(frozen=True, kw_only=True)
 class Card:
     """A model's abilities and habits. `sizes` are render sizes, the default first.
 
@@ -44,7 +71,8 @@ class Card:
     `solver` are what a request gets that does not say; `guidance_2` is the second expert's, of a model that has two,
     where it is not the first one's. `shift_grows` says that the timestep shift grows with the size; it is the
     scheduler's at every size otherwise. `max_prompt` counts characters; `references` is how many reference pictures the
-    model learned to look at. With `rolling` what is longer than a window is made window by window.
+    model learned to look at. With `rolling` what is longer than a window is made window by window. `fast` is a
+    version of fewer steps, where there is one.
     """
 
     name: str
@@ -65,6 +93,7 @@ class Card:
     verbs: tuple[str, ...] = VERBS
     references: int = 0
     rolling: Rolling | None = None
+    fast: Fast | None = None
 
     @classmethod
     def load(cls, path: Path, verbs: tuple[str, ...]) -> Self:
@@ -83,6 +112,8 @@ class Card:
             values["verbs"] = tuple(values.get("verbs", verbs))
             if isinstance(values.get("rolling"), dict):
                 values["rolling"] = Rolling(**values["rolling"])
+            if isinstance(values.get("fast"), dict):
+                values["fast"] = Fast(**values["fast"])
             if not values["sizes"]:
                 raise ValueError("sizes: it is empty")
             return cls(**values)

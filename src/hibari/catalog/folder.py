@@ -144,8 +144,11 @@ def _open(folder: Path, name: str, digests: Digests) -> Model:
     strides, form = _strides(folder, index, configs)
     known, pulled = recognise(name, index, configs["transformer"]), Pulled.load(folder)
     world_file = folder / worlds.FILE
+    card = _card(folder, name, strides, form, known, pulled, learned_verbs(index, form))
+    if card.fast is not None:
+        check_whole(folder / card.fast.lora)
     return Model(
-        card=_card(folder, name, strides, form, known, pulled, learned_verbs(index, form)),
+        card=card,
         folder=folder,
         form=form,
         strides=strides,

@@ -106,12 +106,25 @@ def find_loras(uses: Iterable[LoraUse], model: Model, settings: Settings) -> tup
     return tuple(_found(use, model, shapes, settings) for use in uses)
 
 
+def fast_lora(model: Model) -> Lora:
+    """The file of a model's fast version, held against the model; raises BadWeights for one that does not fit."""
+    fast = model.card.fast
+    assert fast is not None, "its card has one"
+    path = model.folder / fast.lora
+    try:
+        layers = read_layers(path, _shapes_of(model), model.name)
+    except InvalidRequest as error:
+        raise BadWeights(error.message, option="model", hint=error.hint) from error
+    digest = model.digests.sha256(path)
+    return Lora(name=fast.name, path=path, sha256=digest, weight=1.0, expert="", layers=layers)
+
+
 def _found(use: LoraUse, model: Model, shapes: Mapping[str, Shape], settings: Settings) -> Lora:
     if use.expert and len(model.form.experts) == 1:
         raise InvalidRequest(
             f"{model.name} has one transformer for all noise levels.", option="loras", hint=f"Leave out @{use.expert}."
         )
-    path = Path(use.lora).expanduser() if _is_path(use.lora) else settings.loras_folder / f"{use.lora}{SUFFIX}"
+    path = _path_of(use, model, settings)
     if not _is_there(path):
         here = ", ".join(lora_names(settings)) or "none; they go into the data folder's loras"
         raise InvalidRequest(f"{use.lora!r} is not here.", option="loras", hint=f"Here: {here}.")
@@ -162,6 +175,23 @@ def _is_there(path: Path) -> bool:
         return path.is_file()
     except OSError as error:  # a name that no system takes, or a folder that nobody may look into
         raise InvalidRequest(f"{path.name[:40]!r} cannot be looked for ({error.strerror}).", option="loras") from error
+
+
+def is_fast(use: LoraUse, model: Model) -> bool:
+    """Whether it is the file of the model's own fast version: by its path, or its name, which nobody else can have."""
+    fast = model.card.fast
+    if fast is None:
+        return False
+    return use.lora == fast.name or Path(use.lora).expanduser().absolute() == (model.folder / fast.lora).absolute()
+
+
+def _path_of(use: LoraUse, model: Model, settings: Settings) -> Path:
+    """Where a request's LoRA lies: by its path, with the model whose fast version it is, or in the data folder."""
+    if model.card.fast is not None and is_fast(use, model):
+        return model.folder / model.card.fast.lora
+    if _is_path(use.lora):
+        return Path(use.lora).expanduser()
+    return settings.loras_folder / f"{use.lora}{SUFFIX}"
 
 
 def _is_path(name: str) -> bool:

@@ -36,14 +36,15 @@ VERBS = {
     "plan": "Say what a generation would take: memory, time, and how it is made to fit",
     "doctor": "Look at this machine: what it can run, what is missing, what to do",
     "train": "Train a model by a recipe",
-    "evaluate": "Measure a model: prompt following, reconstruction, a gallery; or its judges",
+    "evaluate": "Measure a model: prompt following, physics, reconstruction; or its judges",
+    "gallery": "See a model: ten fixed prompts with four seeds each, as one picture",
     "worlds": "Build and look at the world that hibari-mini learns from",
 }
 INTERRUPTED = 130
 FLAGS = {
     "prompt": "PROMPT", "output": "-o", "name": "NAME", "source": "--from", "count": "-n", "recipe": "RECIPE",
     "id": "ID", "files": "FILE", "loras": "--lora", "references": "--reference",
-    "shortcuts": "--cache, --guidance-interval",
+    "shortcuts": "--cache, --guidance-interval", "fast": "--fast",
 } | {
     setting: f"HIBARI_{setting.upper()}"
     for setting in (

@@ -11,7 +11,21 @@ from typing import Annotated, Any
 import typer
 
 from hibari.cli import complain
-from hibari.cli.options import Cache, GuidanceInterval, Home, Json, Memory, Offload, Storage, new_app, shortcuts_of
+from hibari.cli.options import (
+    Cache,
+    Device,
+    Dtype,
+    Fast,
+    GuidanceInterval,
+    Home,
+    Json,
+    Memory,
+    Model,
+    Offload,
+    Storage,
+    new_app,
+    shortcuts_of,
+)
 from hibari.cli.progress import watcher
 from hibari.config import Settings, launch
 from hibari.errors import Held, InvalidRequest, Refused
@@ -36,13 +50,14 @@ def generate(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="File to make: .mp4, or .png, .webp, .jpg for a picture.")
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Name or folder; `hibari models` lists them.")] = None,
+    model: Model = None,
     size: Annotated[str | None, typer.Option(help="Delivered size, such as 576x336.", metavar="WxH")] = None,
     seconds: Annotated[float | None, typer.Option(help="Duration; 0 makes a picture.")] = None,
     fps: Annotated[int | None, typer.Option(help="Frames a second; the model's own by default.")] = None,
     seed: Annotated[int | None, typer.Option(help="Starting noise; the same seed gives the same frames.")] = None,
     steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None,
     guidance: Annotated[float | None, typer.Option(help="How strictly to follow the prompt; 1 is not at all.")] = None,
+    fast: Fast = None,
     negative: Annotated[str | None, typer.Option(help="What to keep away from.", metavar="TEXT")] = None,
     count: Annotated[int, typer.Option("-n", help="How many takes, with seeds that follow each other.")] = 1,
     image: Annotated[Path | None, typer.Option(help="Start frame.")] = None,
@@ -67,8 +82,8 @@ def generate(
     ] = None,
     cache: Cache = None,
     guidance_interval: GuidanceInterval = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
-    dtype: Annotated[str | None, typer.Option(help="auto, float32, bfloat16 or float16.")] = None,
+    device: Device = None,
+    dtype: Dtype = None,
     memory: Memory = None,
     storage: Storage = None,
     offload: Offload = None,
@@ -97,6 +112,7 @@ def generate(
         "seed": seed,
         "steps": steps,
         "guidance": guidance,
+        "fast": fast,
         "negative": negative,
         "image": image,
         "end_image": end_image,

@@ -2,6 +2,7 @@
 
 import json
 import textwrap
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -96,6 +97,7 @@ def as_row(model: catalog.Model, settings: Settings) -> dict[str, object]:
         "steps": card.steps,
         "guidance": card.guidance,
         "solver": card.solver,
+        "fast": asdict(card.fast) if card.fast is not None else None,
         "objects": list(world.objects) if world else None,
         "motions": list(world.motions) if world else None,
         "backgrounds": list(world.backgrounds) if world else None,
@@ -123,6 +125,7 @@ def _as_text(row: dict[str, object]) -> str:
         "delivers": f"{row['default_size']} unless told, any even size of a shape near one that it renders",
         "renders": row["render_sizes"],
         "lasts": f"{row['seconds']:g} s unless told, at most {row['max_seconds']:g}, at {row['fps']} frames a second",
+        "fast": _fast_words(row["fast"]),
         "objects": row["objects"],
         "motions": row["motions"],
         "places": row["backgrounds"],
@@ -131,6 +134,15 @@ def _as_text(row: dict[str, object]) -> str:
         if value:
             lines.append(_entry(name, ", ".join(map(str, value)) if isinstance(value, list) else str(value)))
     return "\n".join(lines)
+
+
+def _fast_words(fast: object) -> str:
+    """What a model's fast version is, in a line; empty for a model that has none."""
+    if not isinstance(fast, dict):
+        return ""
+    by_default = "by default; --no-fast for the full one" if fast["default"] else "with --fast"
+    guidance = "without guidance" if fast["guidance"] == 1 else f"with guidance {fast['guidance']:g}"
+    return f"{fast['steps']} steps {guidance}, {by_default}"
 
 
 def _entry(name: str, text: str) -> str:

@@ -9,6 +9,9 @@ from hibari.errors import InvalidRequest
 from hibari.request import Shortcuts
 
 Home = Annotated[Path | None, typer.Option(help="Data folder; the platform's own by default.", metavar="DIR")]
+Model = Annotated[str | None, typer.Option(help="Name or folder; `hibari models` lists them.")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+Dtype = Annotated[str | None, typer.Option(help="auto, float32, bfloat16 or float16.")]
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 Memory = Annotated[float | None, typer.Option(help="Memory that it may take; what is free by default.", metavar="GB")]
 Storage = Annotated[
@@ -16,6 +19,9 @@ Storage = Annotated[
 ]
 Offload = Annotated[
     str | None, typer.Option(help="Where weights lie until used: auto, none, parts, cpu or disk.", metavar="WHERE")
+]
+Fast = Annotated[
+    bool | None, typer.Option("--fast/--no-fast", help="By the model's version of few steps, or by the full one.")
 ]
 Cache = Annotated[
     float | None, typer.Option(help="Steps take over what changed less than this (0.1 saves much; approximate).")

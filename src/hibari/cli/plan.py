@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hibari.cli.options import Home, Json, Memory, Offload, Storage, new_app
+from hibari.cli.options import Device, Dtype, Fast, Home, Json, Memory, Model, Offload, Storage, new_app
 from hibari.config import Settings
 from hibari.produce.foreseen import NOT_KNOWN, Fitted, as_values, fit_plan
 from hibari.produce.job import Plan, look_ahead
@@ -16,13 +16,14 @@ GB = 1e9
 
 @app.command()
 def plan(
-    model: Annotated[str | None, typer.Option(help="Name or folder; `hibari models` lists them.")] = None,
+    model: Model = None,
     size: Annotated[str | None, typer.Option(help="Delivered size, such as 576x336.", metavar="WxH")] = None,
     seconds: Annotated[float | None, typer.Option(help="Duration; 0 makes a picture.")] = None,
     steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None,
     guidance: Annotated[float | None, typer.Option(help="How strictly to follow the prompt; 1 is not at all.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
-    dtype: Annotated[str | None, typer.Option(help="auto, float32, bfloat16 or float16.")] = None,
+    fast: Fast = None,
+    device: Device = None,
+    dtype: Dtype = None,
     memory: Memory = None,
     storage: Storage = None,
     offload: Offload = None,
@@ -32,7 +33,8 @@ def plan(
     """Say what a generation would take: memory, time, and how it is made to fit."""
     given: dict[str, Any] = {"memory": memory, "storage": storage, "offload": offload, "device": device, "dtype": dtype}
     settings = Settings.load(home=home, **given)
-    asked: dict[str, Any] = {"model": model, "size": size, "seconds": seconds, "steps": steps, "guidance": guidance}
+    asked: dict[str, Any] = {"model": model, "size": size, "seconds": seconds}
+    asked |= {"steps": steps, "guidance": guidance, "fast": fast}
     found, planned, is_here = look_ahead({name: value for name, value in asked.items() if value is not None}, settings)
     fitted = fit_plan(found, planned, settings)
     if as_json:

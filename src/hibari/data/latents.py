@@ -30,6 +30,9 @@ class LatentPart:
     text_offsets: Tensor
     labels: list[dict[str, Any]]
 
+    def __len__(self) -> int:
+        return len(self.latents)
+
     @property
     def grid(self) -> Grid:
         return Grid(*self.latents.shape[2:])

@@ -6,11 +6,27 @@ agree on them.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
+from torch import Tensor
 
-from hibari.data.latents import LatentPart
 from hibari.shapes import Grid
+
+
+class Part(Protocol):
+    """What is drawn from: as many clips as it is long, all of one latent grid, with some captions each."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def grid(self) -> Grid: ...
+
+    @property
+    def captions_each(self) -> int: ...
+
+    @property
+    def references(self) -> Tensor | None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +55,7 @@ class Draw:
     reference: bool
 
 
-def draw_pack(parts: Sequence[LatentPart], plan: PackPlan, seed: int, step: int) -> list[Draw]:
+def draw_pack(parts: Sequence[Part], plan: PackPlan, seed: int, step: int) -> list[Draw]:
     """The clips of one step, those of equal grid next to each other."""
     rng = np.random.default_rng((seed, step))
     draws: list[Draw] = []
@@ -53,7 +69,7 @@ def draw_pack(parts: Sequence[LatentPart], plan: PackPlan, seed: int, step: int)
         if not fitting or share <= 0:
             continue
         grids = sorted(fitting)
-        weights = np.array([sum(len(parts[i].labels) for i in fitting[g]) * g.tokens for g in grids], dtype=float)
+        weights = np.array([sum(len(parts[i]) for i in fitting[g]) * g.tokens for g in grids], dtype=float)
         chosen = rng.choice(len(grids), size=min(plan.grids, len(grids)), replace=False, p=weights / weights.sum())
         for g in sorted(chosen):
             draws += _draw_grid(parts, fitting[grids[g]], int(plan.tokens * share / len(chosen)), plan, rng)
@@ -61,14 +77,14 @@ def draw_pack(parts: Sequence[LatentPart], plan: PackPlan, seed: int, step: int)
 
 
 def _draw_grid(
-    parts: Sequence[LatentPart], members: list[int], tokens: int, plan: PackPlan, rng: np.random.Generator
+    parts: Sequence[Part], members: list[int], tokens: int, plan: PackPlan, rng: np.random.Generator
 ) -> list[Draw]:
     grid = parts[members[0]].grid
-    sizes = np.array([len(parts[i].labels) for i in members], dtype=float)
+    sizes = np.array([len(parts[i]) for i in members], dtype=float)
     drawn = []
     for _ in range(max(1, tokens // grid.tokens)):
         i = members[int(rng.choice(len(members), p=sizes / sizes.sum()))]
-        clip, caption = int(rng.integers(len(parts[i].labels))), int(rng.integers(parts[i].captions_each))
+        clip, caption = int(rng.integers(len(parts[i]))), int(rng.integers(parts[i].captions_each))
         reference = parts[i].references is not None and rng.random() < plan.reference_share
         drawn.append(Draw(i, clip, caption, reference))
     # Clips with a reference have one frame more: put them together, so that runs stay long.

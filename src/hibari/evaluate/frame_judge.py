@@ -47,13 +47,15 @@ class Readings:
     """What was seen in each frame of a clip.
 
     `presence` (T,) heat of the surest thing, `centre` (T, 2) its x and y and `size` (T,) its longer side in pixels,
-    `objects` (T, K) heat of each object of the vocabulary, `places` (T, P) probabilities, the last one of none.
+    `objects` (T, K) heat of each object of the vocabulary, `spots` (T, K, 2) x and y in pixels of where it is hottest,
+    `places` (T, P) probabilities, the last one of none.
     """
 
     presence: np.ndarray
     centre: np.ndarray
     size: np.ndarray
     objects: np.ndarray
+    spots: np.ndarray
     places: np.ndarray
 
 
@@ -102,20 +104,26 @@ class FrameJudge(nn.Module):
     def read(self, frames: np.ndarray) -> Readings:
         """What is in the frames of a clip, `(T, H, W, 3)` uint8."""
         maps = self(to_input(frames))
-        heat = maps.things_BHW.sigmoid()
-        columns = heat.shape[-1]
-        presence, cell = heat.flatten(1).max(1)
-        x_offset, y_offset, log_size = (
-            maps.box_B3HW.flatten(2).gather(2, cell[:, None, None].expand(-1, 3, 1))[..., 0].T
-        )
-        centre = torch.stack([cell % columns + x_offset, cell // columns + y_offset], 1) * CELL
+        presence, cell_T = maps.things_BHW.sigmoid().flatten(1).max(1)
+        objects_TK, cells_TK = maps.objects_BKHW.sigmoid().flatten(2).max(2)
+        centre, size = _boxes(maps.box_B3HW, cell_T[:, None])
+        spots, _ = _boxes(maps.box_B3HW, cells_TK)
         return Readings(
             presence=presence.numpy(),
-            centre=centre.double().numpy(),
-            size=log_size.double().exp().numpy(),
-            objects=maps.objects_BKHW.sigmoid().amax((2, 3)).numpy(),
+            centre=centre[:, 0].numpy(),
+            size=size[:, 0].numpy(),
+            objects=objects_TK.numpy(),
+            spots=spots.numpy(),
             places=maps.place_BP.softmax(1).numpy(),
         )
+
+
+def _boxes(box_B3HW: Tensor, cells_BN: Tensor) -> tuple[Tensor, Tensor]:
+    """Centres (B, N, 2) and longer sides (B, N), in pixels, as they are told in cells that are numbered row by row."""
+    told_B3N = box_B3HW.flatten(2).gather(2, cells_BN[:, None].expand(-1, 3, -1))
+    columns = box_B3HW.shape[-1]
+    centre = torch.stack([cells_BN % columns + told_B3N[:, 0], cells_BN // columns + told_B3N[:, 1]], -1) * CELL
+    return centre.double(), told_B3N[:, 2].double().exp()
 
 
 def to_input(frames: np.ndarray) -> Tensor:

@@ -1,9 +1,13 @@
-"""How sure a measured share is."""
+"""How sure a measured share, or a mean, is."""
 
+from collections.abc import Sequence
 from math import sqrt
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
+
+import numpy as np
 
 Z95 = 1.959963984540054  # two-sided 95% of the normal distribution
+RESAMPLES = 2000
 
 
 class Share(NamedTuple):
@@ -40,3 +44,24 @@ class Share(NamedTuple):
     def __str__(self) -> str:
         low, high = self.interval
         return f"{self.value:.1%} ({low:.1%} to {high:.1%}, {self.hits} of {self.trials})"
+
+
+class Mean(NamedTuple):
+    """The mean of some values with its 95% interval, by drawing the values again (Efron 1979): no shape is assumed."""
+
+    value: float
+    low: float
+    high: float
+    trials: int
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Self:
+        """The mean of at least one value."""
+        assert values, "no values"
+        drawn = np.random.default_rng(0).choice(np.asarray(values, float), (RESAMPLES, len(values))).mean(1)
+        low, high = np.quantile(drawn, (0.025, 0.975))
+        return cls(float(np.mean(values)), float(low), float(high), len(values))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The mean as plain values, for JSON."""
+        return {"mean": round(self.value, 4), "low": round(self.low, 4), "high": round(self.high, 4), "of": self.trials}

@@ -1,5 +1,8 @@
 """What a model makes of a prompt, as frames in memory, for judges only: no file comes of it."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 
 from hibari import catalog
@@ -22,16 +25,50 @@ FPS = 12
 SECONDS = JUDGED / FPS
 
 
-def model_maker(generator: Generator, *, steps: int | None = None, guidance: float | None = None) -> MakeClip:
-    """Clips of a second and a half at the model's default size; its own habits where nothing is given."""
+def model_maker(
+    generator: Generator,
+    *,
+    steps: int | None = None,
+    guidance: float | None = None,
+    fast: bool | None = None,
+    seconds: float = SECONDS,
+) -> MakeClip:
+    """Clips at the model's default size, of a second and a half; its own habits where nothing is given."""
 
     def make(prompt: Prompt) -> np.ndarray:
-        request = GenerationRequest(prompt=prompt.text, seconds=SECONDS, steps=steps, guidance=guidance)
-        plan = make_plan(request, generator.model, prompt.seed)
-        frames = list(generator.decode(generator.make_latent(plan, Text(prompt.text))))
-        return np.stack([frames[pick] for pick in plan.picks])
+        request = GenerationRequest(prompt=prompt.text, seconds=seconds, steps=steps, guidance=guidance, fast=fast)
+        return _frames(generator, request, prompt.seed)
 
     return make
+
+
+def start_maker(
+    generator: Generator, *, steps: int | None = None, guidance: float | None = None, fast: bool | None = None
+) -> Callable[[Prompt, np.ndarray], np.ndarray]:
+    """The same clips from a start image, uint8 (height, width, 3) at the model's default size."""
+
+    def make(prompt: Prompt, start: np.ndarray) -> np.ndarray:
+        request = GenerationRequest(
+            prompt=prompt.text, seconds=SECONDS, steps=steps, guidance=guidance, fast=fast, image=Path("start")
+        )
+        return _frames(generator, request, prompt.seed, start)
+
+    return make
+
+
+def revision_of(
+    generator: Generator, *, steps: int | None = None, guidance: float | None = None, fast: bool | None = None
+) -> str:
+    """The weights that make clips so: the model's revision, and the fast version's file where that makes them."""
+    plan = make_plan(GenerationRequest(prompt="-", steps=steps, guidance=guidance, fast=fast), generator.model, 0)
+    return "+".join([generator.model.revision, *(lora.mark for lora in plan.laid_on)])
+
+
+def _frames(generator: Generator, request: GenerationRequest, seed: int, start: np.ndarray | None = None) -> np.ndarray:
+    plan = make_plan(request, generator.model, seed)
+    known = () if start is None else generator.know_pictures(plan, start)
+    frames = list(generator.decode(generator.make_latent(plan, Text(request.prompt), known)))
+    return np.stack([frames[pick] for pick in plan.picks])
 
 
 def delivered_maker(generator: Generator, *, steps: int | None = None) -> MakeFrames:

@@ -49,6 +49,21 @@ def vae_table(result: Mapping[str, Any]) -> str:
     return f"{text}\n{_aspects_table(result['judged'])}" if "judged" in result else text
 
 
+def scaling_table(result: Mapping[str, Any]) -> str:
+    """Held-out loss by level, and what is followed of prompts where that was asked, a row for each compute."""
+    rows = result["points"]
+    levels, asked = list(rows[0]["loss"]), "following" in rows[0]
+    head = ["compute", "FLOPs", "steps", *(f"loss at {level}" for level in levels), "mean"]
+    lines = []
+    for row in rows:
+        step = "" if row["step"] is None else f"{row['step']:,}"
+        losses = [f"{loss:.3f}" for loss in (*row["loss"].values(), row["mean"])]
+        follows = [_percent(row["following"][aspect]["share"]) for aspect in ASPECTS] if asked else []
+        lines.append([row["times"], f"{row['flops']:.2e}".replace("e+", "e"), step, *losses, *follows])
+    text = table([*head, *(f"right {aspect}" for aspect in ASPECTS if asked)], lines)
+    return "\n".join([text, *result["notes"], ""])
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table."""
     lines = [head, ["---"] * len(head), *rows]

@@ -292,7 +292,7 @@ class Generator:
 
     def _loras(self, plan: Plan, number: int) -> list[Lora]:
         name = ("high", "low")[number] if len(self.parts.experts) > 1 else ""
-        return [lora for lora in plan.loras if not name or lora.expert in ("", name)]
+        return [lora for lora in plan.laid_on if not name or lora.expert in ("", name)]
 
 
 def _watched(field: Field, on_estimate: Callable[[Tensor], None]) -> Field:

@@ -8,8 +8,9 @@ take part in its editing is `sources.py`'s say.
 from dataclasses import dataclass
 from math import ceil, log
 
-from hibari.catalog import BETWEEN, SETTINGS, Card, Lora, Model
+from hibari.catalog import BETWEEN, SETTINGS, Card, Lora, Model, fast_lora
 from hibari.errors import InvalidRequest
+from hibari.generate.fast import choose_fast, solver_of
 from hibari.generate.sources import ClipShape, SourcePlan, made_seconds, over_clip
 from hibari.generate.windows import Window, plan_windows
 from hibari.request import MAX_SIDE, MIN_SIDE, GenerationRequest, Shortcuts, Size
@@ -27,7 +28,8 @@ class Plan:
     holds.
 
     A plan over a clip has its `source`. Of an extension the clip's own frames are delivered first, and `picks` are
-    those of the frames after them. `loras` are laid on the model for this walk, and `shortcuts` make it shorter.
+    those of the frames after them. `loras` are laid on the model for this walk, after the file of its `fast` version
+    where that makes it, and `shortcuts` make it shorter.
     `windows` are the parts of a video that is made one after the other; there are none where it is made in one go.
     """
 
@@ -42,10 +44,16 @@ class Plan:
     guidance_2: float | None = None
     flow_shift: float | None = None
     source: SourcePlan | None = None
+    fast: Lora | None = None
     loras: tuple[Lora, ...] = ()
     windows: tuple[Window, ...] = ()
     shortcuts: Shortcuts = Shortcuts()
     notes: tuple[str, ...] = ()
+
+    @property
+    def laid_on(self) -> tuple[Lora, ...]:
+        """Every LoRA of this walk."""
+        return self.loras if self.fast is None else (self.fast, *self.loras)
 
     @property
     def guidances(self) -> tuple[float, float]:
@@ -103,6 +111,9 @@ def make_plan(request: GenerationRequest, model: Model, seed: int, clip: ClipSha
     steps = card.steps if request.steps is None else request.steps
     guidance, guidance_2 = _guidances(request, card)
     windows, window_notes = _windows(request, model, video, steps, source)
+    fast, fast_notes = choose_fast(request, model, windows=bool(windows))
+    if fast is not None:
+        steps = fast.steps
     approximate = [f"approximate: {request.shortcuts}"] if str(request.shortcuts) else []
     return Plan(
         seed=seed,
@@ -111,14 +122,15 @@ def make_plan(request: GenerationRequest, model: Model, seed: int, clip: ClipSha
         fps=fps,
         picks=picks,
         steps=steps,
-        guidance=guidance,
+        guidance=fast.guidance if fast is not None and request.guidance is None else guidance,
         guidance_2=guidance_2,
-        solver=card.solver,
+        solver=fast.solver if fast is not None else solver_of(request, model),
+        fast=fast_lora(model) if fast is not None else None,
         flow_shift=request.flow_shift,
         source=source,
         windows=windows,
         shortcuts=request.shortcuts,
-        notes=(*size_notes, *fps_notes, *window_notes, *approximate),
+        notes=(*size_notes, *fps_notes, *window_notes, *fast_notes, *approximate),
     )
 
 

@@ -61,7 +61,7 @@ class Job:
     @property
     def revision(self) -> str:
         """The weights that make it: the model's revision, and each LoRA that is laid on it."""
-        return "+".join([self.model.revision, *(lora.mark for lora in self.plan.loras)])
+        return "+".join([self.model.revision, *(lora.mark for lora in self.plan.laid_on)])
 
     @property
     def named(self) -> str:

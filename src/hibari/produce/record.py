@@ -78,6 +78,7 @@ def request_as_dict(request: GenerationRequest, plan: Plan) -> dict[str, Any]:
         "guidance": plan.guidance,
         "guidance_2": plan.guidance_2,
         "flow_shift": plan.flow_shift,
+        "fast": plan.fast is not None,
         "loras": [
             {"lora": str(lora.path), "weight": lora.weight, "expert": lora.expert, "sha256": lora.sha256}
             for lora in plan.loras

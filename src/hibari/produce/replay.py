@@ -12,7 +12,7 @@ from hibari.request import GenerationRequest
 
 _KEPT = (
     *("prompt", "negative", "strength", "size", "seconds", "fps", "seed", "steps", "guidance", "guidance_2"),
-    *("flow_shift", "image", "end_image", "video", "extend", "references", "consent", "loras", "shortcuts"),
+    *("flow_shift", "image", "end_image", "video", "extend", "references", "consent", "loras", "shortcuts", "fast"),
 )
 
 COMPONENTS = "components"  # in the request that is kept of a sheet: the generations that it shows
@@ -70,7 +70,7 @@ def asked_again(
     """A request as it was kept; raises InvalidRequest where one of its files is gone or another by now."""
     # What an earlier release kept has fewer names.
     kept = {name: values[name] for name in _KEPT if values.get(name) is not None}
-    request = GenerationRequest(**kept, model=model)
+    request = GenerationRequest(**{"fast": False} | kept, model=model)
     if len(request.sources) != len(sources_sha256):
         raise InvalidRequest(f"the files that {id} started from are not on record any more.", option="id")
     for path, digest in zip(request.sources, sources_sha256, strict=True):

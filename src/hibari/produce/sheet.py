@@ -49,8 +49,9 @@ def publish_sheet(
 ) -> Record:
     """Deliver a picture of `components`, whose files are still as they left; raises as `Hibari.generate` does.
 
-    It is `user`'s, the settings' own by default. All components are recorded here and of one model. The record's
-    request is the first component's, with the prompts of all. Where the `parts` that it is put together from are
+    It is `user`'s, the settings' own by default. All components are recorded here. The record's request and model are
+    the first component's, with the prompts of all; a comparison of several models has each in its own component's
+    record. Where the `parts` that it is put together from are
     given, frames of the components as they left, these are screened in its place: a frame model knows scenes, and a
     mosaic is none. Their visible labels stand on it then, so that it gets none of its own, which would only cover what
     it shows. `held_place` is where it goes where it is held, `seen` that a reviewer let through what it shows.
@@ -150,13 +151,13 @@ def _delivered(hibari: Hibari, component: Record) -> Entry:
 
 
 def _job(settings: Settings, components: Sequence[Record], size: Size, target: Path) -> Job:
-    """The first component's job as a still of the sheet's size; raises InvalidRequest where models differ."""
+    """The first component's job as a still of the sheet's size; raises InvalidRequest without one."""
     if not components:
         raise InvalidRequest("there are none.", option="components", hint="A sheet shows at least one generation.")
     first = components[0]
     model = catalog.find(first.request.model or settings.model, settings)
     prompts = "; ".join(dict.fromkeys(each.request.prompt for each in components))
-    job = Job(
+    return Job(
         request=GenerationRequest(
             prompt=prompts, negative=first.request.negative, model=first.request.model, seconds=0
         ),
@@ -166,10 +167,3 @@ def _job(settings: Settings, components: Sequence[Record], size: Size, target: P
         start_frame=None,
         advice="",
     )
-    makers = {(each.model, each.revision) for each in components} | {(model.name, job.revision)}
-    if len(makers) > 1:
-        named = ", ".join(f"{name} ({revision})" for name, revision in sorted(makers))
-        raise InvalidRequest(
-            f"a sheet is of one model, and these are of {named}.", option="components", hint="Make one for each."
-        )
-    return job

@@ -9,7 +9,7 @@ from pathlib import Path
 from hibari.errors import TrainingError
 from hibari.recipes.settings import override
 
-NAMES = ("mini", "mini-gpu", "safety")
+NAMES = ("mini", "mini-gpu", "mini-fast", "safety")
 
 
 def run(name: str, assignments: Sequence[str] = (), home: Path | None = None) -> Path:
@@ -24,6 +24,11 @@ def run(name: str, assignments: Sequence[str] = (), home: Path | None = None) ->
 
         screen = override(safety.SAFETY, assignments)
         return safety.run(screen, Path(screen.out) if screen.out else (home or Path()) / "runs" / name)
+    if name == "mini-fast":
+        from hibari.recipes import fast
+
+        few = override(fast.MINI_FAST, assignments)
+        return fast.run(few, Path(few.out) if few.out else (home or Path()) / "runs" / name)
     from hibari.recipes import mini
 
     recipe = override(mini.MINI if name == "mini" else mini.MINI_GPU, assignments)

@@ -3,9 +3,10 @@
 Run by `recipes.mini`.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -38,14 +39,16 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class CacheRecipe:
-    """What is cached: (width, height, frames, clips) for each part, in this order.
+    """What is cached: (width, height, frames, clips) for each part, in this order. Those of clips carry references.
 
-    references: the share of the parts that carry reference pictures, counted from the first of each kind.
+    frames_at_once: as many frames or a few more go through the encoder together; few keep a CPU's memory small, many
+    keep a GPU busy.
     """
 
     parts: tuple[tuple[int, int, int, int], ...]
     captions: int = 2
     seed: int = 100
+    frames_at_once: int = 40
 
 
 AHEAD = 200
@@ -69,36 +72,41 @@ CPU_PARTS = (
     (128, 128, 61, 80),
 )
 
-MakeSampler = Callable[[VideoShape, int, bool], Callable[[int], Sample]]
-"""From shape, captions each and held_out to a function from a seed to a sample; called once in each process."""
+Sampler = Callable[[VideoShape, int], Sample]
+"""From a shape and a seed to a sample."""
 
 
 def build_cache(
     folder: Path,
     recipe: CacheRecipe,
-    make_sampler: MakeSampler,
+    make_sampler: Callable[[], Sampler],
     models: tuple[WanVAE, TextEncoder],
     workers: int,
-    *,
-    held_out: bool = False,
 ) -> None:
-    """Render, encode and write every part that is not there yet; latents are normalised by the VAE's statistics."""
+    """Render, encode and write every part that is not there yet; latents are normalised by the VAE's statistics.
+
+    make_sampler is called once in each of the processes, which stay for all parts: they keep decoded sprites.
+    """
+    missing = {}
     for number, (width, height, frames, clips) in enumerate(recipe.parts):
         path = folder / f"{number:03d}-{width}x{height}x{frames}.safetensors"
-        if path.exists():
-            continue
         first = recipe.seed * 10**7 + number * 10**5
-        sampler = partial(make_sampler, VideoShape(frames, height, width), recipe.captions, held_out)
-        _write_part(path, _samples(sampler, range(first, first + clips), workers), models)
+        if not path.exists():
+            missing[path] = (VideoShape(frames, height, width), range(first, first + clips))
+    if not missing:
+        return
+    with worker_pool(workers, _start, make_sampler) as pool:
+        for path, (shape, seeds) in missing.items():
+            _write_part(path, _batches(_samples(pool, shape, seeds), recipe.frames_at_once), models)
 
 
-def _write_part(path: Path, samples: Iterator[Sample], models: tuple[WanVAE, TextEncoder]) -> None:
+def _write_part(path: Path, batches: Iterator[list[Sample]], models: tuple[WanVAE, TextEncoder]) -> None:
     vae, text = models
     latents: list[Tensor] = []
     references: list[Tensor] = []
     states: list[Tensor] = []
     labels = []
-    for batch in _batches(samples):
+    for batch in batches:
         latents.append(encode(vae, [s.frames for s in batch]))
         pictures = [s.reference[None] for s in batch if s.reference is not None]
         if pictures:
@@ -113,22 +121,27 @@ def _write_part(path: Path, samples: Iterator[Sample], models: tuple[WanVAE, Tex
 def encode(vae: WanVAE, clips: Sequence[np.ndarray]) -> Tensor:
     """Normalised latents (B, C, t, h, w) bf16 of clips of one shape, on the CPU."""
     weight = next(vae.parameters())
-    mean, _ = vae.encode(to_video(np.stack(clips)).to(weight.device, weight.dtype))
+    mean, _ = vae.encode(to_video(np.stack(clips), weight.device).to(weight.dtype))
     return vae.normalise(mean.float()).bfloat16().cpu()
 
 
-def _samples(make: Callable[[], Callable[[int], Sample]], seeds: range, workers: int) -> Iterator[Sample]:
-    with worker_pool(workers, _start, make) as pool:
-        for first in range(0, len(seeds), AHEAD):  # not all at once: rendered clips would fill the memory
-            yield from pool.map(_sample, seeds[first : first + AHEAD], chunksize=4)
+def _samples(pool: ProcessPoolExecutor, shape: VideoShape, seeds: range) -> Iterator[Sample]:
+    """The samples in order; AHEAD of them are asked for in advance, since all at once would fill the memory."""
+    waiting: deque[Future[Sample]] = deque()
+    for seed in seeds:
+        waiting.append(pool.submit(_sample, shape, seed))
+        if len(waiting) > AHEAD:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
-def _batches(samples: Iterator[Sample]) -> Iterator[list[Sample]]:
-    """Groups of about 40 frames, which keeps the encoder's matrices large and its memory small."""
+def _batches(samples: Iterator[Sample], frames: int) -> Iterator[list[Sample]]:
+    """Groups of about so many frames, which keeps the encoder's matrices large and its memory small."""
     batch: list[Sample] = []
     for sample in samples:
         batch.append(sample)
-        if sum(len(s.frames) for s in batch) >= 40:
+        if sum(len(s.frames) for s in batch) >= frames:
             yield batch
             batch = []
     if batch:
@@ -138,13 +151,13 @@ def _batches(samples: Iterator[Sample]) -> Iterator[list[Sample]]:
 class _Worker:
     """The sampler of one child process."""
 
-    sampler: Callable[[int], Sample] | None = None
+    sampler: Sampler | None = None
 
 
-def _start(make: Callable[[], Callable[[int], Sample]]) -> None:
+def _start(make: Callable[[], Sampler]) -> None:
     _Worker.sampler = make()
 
 
-def _sample(seed: int) -> Sample:
+def _sample(shape: VideoShape, seed: int) -> Sample:
     assert _Worker.sampler is not None
-    return _Worker.sampler(seed)
+    return _Worker.sampler(shape, seed)

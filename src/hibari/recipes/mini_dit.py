@@ -9,19 +9,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from hibari.data.latents import LatentPart
 from hibari.data.plan import Draw, PackPlan, draw_pack
-from hibari.model.dit import DiTConfig, TextKeys, WanDiT
-from hibari.model.packing import pack
+from hibari.model.dit import DiTConfig, WanDiT
+from hibari.model.weights import save_dit
 from hibari.shapes import PackLayout
+from hibari.train.compute import Compute, keep, training_flops
 from hibari.train.loop import Hooks, LoopConfig, train
-from hibari.train.objective import FlowObjective, draw_frame_levels, flow_loss, flow_pair, spread_frames
+from hibari.train.objective import FlowObjective, draw_frame_levels
 from hibari.train.optim import OptimConfig
+from hibari.train.packs import LEVELS, gather, held_out_loss, pack_loss
+
+SAMPLED = 256  # packs of each phase that are counted, at least, where there are as many
 
 MINI_DIT = DiTConfig(
     num_attention_heads=3,
@@ -38,7 +41,11 @@ MINI_DIT = DiTConfig(
 
 @dataclass(frozen=True, kw_only=True)
 class DiTRecipe:
-    """Training of the transformer. `pictures_until`: steps on single frames alone, before clips join them."""
+    """Training of the transformer. `pictures_until`: steps on single frames alone, before clips join them.
+
+    `loop.keep`: at which shares of the steps the averaged weights are kept, in `kept/STEP`, for `hibari evaluate
+    scaling`; by default those of 1/32 and 1/8 of the compute, and the end.
+    """
 
     model: DiTConfig = MINI_DIT
     objective: FlowObjective = FlowObjective()
@@ -49,16 +56,8 @@ class DiTRecipe:
     loop: LoopConfig = LoopConfig(
         optim=OptimConfig(lr=1e-3, muon_lr=2e-3, steps=4300, warmup=50, clip=1.0, ema=0.999, weight_decay=0.01),
         measure_every=500,
+        keep=(1 / 32, 1 / 8, 1.0),
     )
-
-
-@dataclass(frozen=True)
-class Batch:
-    """One pack: clean patches, its layout, and each clip's text states."""
-
-    patches_LP: Tensor
-    layout: PackLayout
-    texts: list[Tensor]
 
 
 def train_dit(
@@ -89,46 +88,58 @@ def train_dit(
         dropped = (torch.rand(len(batch.texts), generator=generator) < recipe.objective.text_dropout).tolist()
         texts = [empty_text.to(device) if drop else text for drop, text in zip(dropped, batch.texts, strict=True)]
         levels_F = draw_frame_levels(batch.layout, recipe.objective, generator)
-        return _loss(model, batch, levels_F, model.encode_text(texts), generator), {"tokens": batch.layout.num_tokens}
+        value = pack_loss(model, batch, levels_F, model.encode_text(texts), generator)
+        return value, {"tokens": batch.layout.num_tokens}
 
-    hooks = Hooks(loss, partial(measure_dit, model, unseen, device), sample and partial(sample, model))
+    def keep_step(step: int) -> None:
+        held_out = measure_dit(model, unseen, device)
+        spent = compute_of(model.config, recipe, parts, step, held_out=held_out, from_nothing=start is None)
+        keep(out, spent, partial(save_dit, model, dtype=torch.bfloat16))
+
+    measure = partial(measure_dit, model, unseen, device)
+    hooks = Hooks(loss, measure, sample and partial(sample, model), keep_step)
     train(model, out, recipe.loop, hooks)
     return model
 
 
-def gather(parts: Sequence[LatentPart], draws: Sequence[Draw], device: torch.device) -> Batch:
-    """The latents and text states of a pack's draws; a reference picture joins its clip as a last frame."""
-    latents, references = [], []
-    for draw in draws:
-        part = parts[draw.part]
-        latent = part.latents[draw.clip]
-        if draw.reference and part.references is not None:
-            latent = torch.cat([latent, part.references[draw.clip]], dim=1)
-        latents.append(latent.to(device))
-        references.append(int(draw.reference))
-    patches_LP, layout = pack(latents, (1, 1, 1))
-    texts = [parts[d.part].states(d.clip, d.caption).to(device) for d in draws]
-    return Batch(patches_LP, PackLayout(layout.grids, tuple(references)), texts)
-
-
-@torch.no_grad()
-def measure_dit(model: WanDiT, parts: Sequence[LatentPart], device: torch.device, _step: int = 0) -> dict[str, Any]:
+def measure_dit(model: WanDiT, parts: Sequence[LatentPart], device: torch.device, _step: int = 0) -> dict[str, float]:
     """Held-out loss at five noise levels, the same clips and noise each time."""
     clips = [Draw(p, i, 0, False) for p, part in enumerate(parts) for i in range(min(8, len(part.labels)))]
-    batch = gather(parts, clips, device)
-    text = model.encode_text(batch.texts)
-    losses = {}
-    for level in (0.1, 0.3, 0.5, 0.7, 0.9):
-        levels_F = torch.full((batch.layout.num_frames,), level)
-        value = _loss(model, batch, levels_F, text, torch.Generator().manual_seed(7))
-        losses[f"loss_at_{level}"] = round(value.item(), 4)
-    return losses | {"mean": round(sum(losses.values()) / len(losses), 4)}
+    losses = held_out_loss(model, gather(parts, clips, device))
+    by_level = {f"loss_at_{level}": round(loss, 4) for level, loss in zip(LEVELS, losses, strict=True)}
+    return by_level | {"mean": round(sum(losses) / len(losses), 4)}
 
 
-def _loss(model: WanDiT, batch: Batch, levels_F: Tensor, text: TextKeys, generator: torch.Generator) -> Tensor:
-    device = batch.patches_LP.device
-    noise_LP = torch.randn(batch.patches_LP.shape, generator=generator).to(device)
-    levels_F = levels_F.to(device)
-    levels_L = spread_frames(levels_F, batch.layout)
-    noisy_LP, target_LP = flow_pair(batch.patches_LP.float(), levels_L, noise_LP)
-    return flow_loss(model(noisy_LP, batch.layout, levels_F, text), target_LP, levels_L)
+def compute_of(
+    model: DiTConfig,
+    recipe: DiTRecipe,
+    parts: Sequence[LatentPart],
+    steps: int,
+    *,
+    held_out: dict[str, float],
+    from_nothing: bool,
+) -> Compute:
+    """What so many steps of a recipe cost, from a sample of its packs.
+
+    A step's pack is a pure function of its number, so this is one too, in a resumed run as in a whole one. Packs
+    differ by a few per cent, their means over SAMPLED of them by a tenth of that.
+    """
+    tokens = flops = 0.0
+    turn = min(steps, recipe.pictures_until)
+    for plan, phase in ((recipe.pictures, range(turn)), (recipe.clips, range(turn, steps))):
+        picked = phase[:: max(1, len(phase) // SAMPLED)]
+        for step in picked:
+            draws = draw_pack(parts, plan, recipe.seed, step)
+            grids = [parts[draw.part].grid for draw in draws]
+            longer = [g._replace(frames=g.frames + d.reference) for g, d in zip(grids, draws, strict=True)]
+            layout = PackLayout(tuple(longer))
+            tokens += layout.num_tokens * len(phase) / len(picked)
+            flops += training_flops(model, layout) * len(phase) / len(picked)
+    return Compute(
+        step=steps,
+        steps=recipe.loop.optim.steps,
+        tokens=round(tokens),
+        flops=flops,
+        held_out=held_out,
+        from_nothing=from_nothing,
+    )

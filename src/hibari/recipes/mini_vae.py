@@ -90,7 +90,7 @@ def train_vae(
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
 
     def loss(step: int) -> tuple[Tensor, dict[str, float]]:
-        video = _window(clips, recipe, step).to(device, dtype)
+        video = _window(clips, recipe, step, device).to(dtype)
         with torch.set_grad_enabled(recipe.train_encoder):
             mean, logvar = model.encode(video)
         noise = torch.randn(mean.shape, generator=torch.Generator().manual_seed(step)).to(mean)
@@ -137,14 +137,14 @@ def latent_statistics(
     return tuple(flat.mean(1).tolist()), tuple((flat.std(1) / amplitude).tolist())
 
 
-def to_video(clips: np.ndarray) -> Tensor:
-    """Bytes (B, T, H, W, 3) to (B, 3, T, H, W) fp32 in [-1, 1]."""
-    return torch.from_numpy(np.array(clips)).permute(0, 4, 1, 2, 3).float().div_(127.5).sub_(1)
+def to_video(clips: np.ndarray, device: torch.device | None = None) -> Tensor:
+    """Bytes (B, T, H, W, 3) to (B, 3, T, H, W) fp32 in [-1, 1], worked out on the device (None: the CPU)."""
+    return torch.from_numpy(np.array(clips)).to(device).permute(0, 4, 1, 2, 3).float().div_(127.5).sub_(1)
 
 
-def _window(clips: np.ndarray, recipe: VAERecipe, step: int) -> Tensor:
+def _window(clips: np.ndarray, recipe: VAERecipe, step: int, device: torch.device) -> Tensor:
     """The batch of a step: windows of its phase's length from random clips."""
     frames, batch = next((f, b) for until, f, b in recipe.phases if step < until or until == recipe.phases[-1][0])
     rng = np.random.default_rng((recipe.seed, step))
     picked = [(int(rng.integers(len(clips))), int(rng.integers(clips.shape[1] - frames + 1))) for _ in range(batch)]
-    return to_video(np.stack([clips[i][at : at + frames] for i, at in picked]))
+    return to_video(np.stack([clips[i][at : at + frames] for i, at in picked]), device)

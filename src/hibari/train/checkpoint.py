@@ -7,6 +7,8 @@ and a resumed run goes on bit for bit.
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -18,20 +20,40 @@ from hibari.errors import TrainingError
 from hibari.train.optim import MasterOptimizer
 
 
-def save_checkpoint(folder: Path, optimizer: MasterOptimizer, step: int, config: Any) -> None:
-    """Write `folder` as one step: a new folder beside it takes its place when it is complete."""
-    fresh = folder.with_name(folder.name + ".new")
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """A new folder beside `folder` that takes its place when the block ends well, and goes when it does not.
+
+    One that a kill left behind goes at the next try: its name, with .new, is no name of a whole one.
+    """
+    fresh, old = folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
-    save_file({k: v.contiguous() for k, v in optimizer.tensors().items()}, fresh / "state.safetensors")
+    try:
+        yield fresh
+        shutil.rmtree(old, ignore_errors=True)
+        if folder.exists():
+            folder.rename(old)
+        fresh.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def save_checkpoint(folder: Path, optimizer: MasterOptimizer, step: int, config: Any) -> None:
+    """Write `folder` as one step: whole or not at all."""
     resolved = asdict(config) if is_dataclass(config) and not isinstance(config, type) else config
-    (fresh / "run.json").write_text(json.dumps({"step": step, "config": resolved}, indent=1, default=str))
-    old = folder.with_name(folder.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    fresh.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+    with whole_folder(folder) as fresh:
+        save_file({k: v.contiguous() for k, v in optimizer.tensors().items()}, fresh / "state.safetensors")
+        (fresh / "run.json").write_text(json.dumps({"step": step, "config": resolved}, indent=1, default=str))
+
+
+def saved_step(folder: Path) -> int | None:
+    """How many steps the run of a checkpoint has made; None where there is no checkpoint."""
+    try:
+        return int(json.loads((folder / "run.json").read_text())["step"])
+    except FileNotFoundError:
+        return None
 
 
 def load_checkpoint(folder: Path, optimizer: MasterOptimizer) -> int:

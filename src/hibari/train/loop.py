@@ -21,7 +21,10 @@ from hibari.train.optim import MasterOptimizer, OptimConfig
 
 @dataclass(frozen=True, kw_only=True)
 class LoopConfig:
-    """How a run is paced and watched; intervals are in steps, `checkpoint_seconds` in seconds."""
+    """How a run is paced and watched; intervals are in steps, `checkpoint_seconds` in seconds.
+
+    keep: the shares of the steps after which the averaged weights are kept.
+    """
 
     optim: OptimConfig = OptimConfig()
     log_every: int = 20
@@ -29,15 +32,22 @@ class LoopConfig:
     sample_every: int = 1000
     checkpoint_seconds: float = 300.0
     stop_after_seconds: float = 0.0  # 0: run to the last step
+    keep: tuple[float, ...] = ()
+
+    @property
+    def kept_steps(self) -> set[int]:
+        """After which steps the averaged weights are kept."""
+        return {max(1, round(share * self.optim.steps)) for share in self.keep}
 
 
 @dataclass(frozen=True)
 class Hooks:
-    """What the loop calls: a loss from a step's number, measures and samples of the averaged weights."""
+    """What the loop calls: a loss from a step's number; measures, samples and a keeper of the averaged weights."""
 
     loss: Callable[[int], tuple[Tensor, dict[str, float]]]
     measure: Callable[[int], dict[str, Any]] | None = None
     sample: Callable[[int], None] | None = None
+    keep: Callable[[int], None] | None = None
 
 
 def train(model: nn.Module, out: Path, config: LoopConfig, hooks: Hooks) -> MasterOptimizer:
@@ -45,6 +55,10 @@ def train(model: nn.Module, out: Path, config: LoopConfig, hooks: Hooks) -> Mast
 
     The model comes back with its averaged weights in it. Ctrl-C saves a checkpoint and raises on.
     """
+    if any(not 0 < share <= 1 for share in config.keep):
+        raise TrainingError(f"keep: {config.keep} are no shares of a run.", hint="Each is above 0 and at most 1.")
+    if config.keep and hooks.keep is None:
+        raise TrainingError("keep: this training keeps no weights on its way.", hint="Leave it empty.")
     out.mkdir(parents=True, exist_ok=True)
     optimizer = MasterOptimizer(model, config.optim)
     checkpoint = out / "checkpoint"
@@ -91,6 +105,7 @@ def _run(optimizer: MasterOptimizer, out: Path, config: LoopConfig, hooks: Hooks
     start = last_save = last_log = time.monotonic()
     first = last_step = step
     window: list[float] = []
+    _keep(optimizer, config, hooks, step)  # the last run may have been stopped between that step and its keeping
     while step < config.optim.steps:
         loss, extra = hooks.loss(step)
         window.append(loss.item())
@@ -112,12 +127,19 @@ def _run(optimizer: MasterOptimizer, out: Path, config: LoopConfig, hooks: Hooks
         if hooks.sample is not None and step % config.sample_every == 0:
             with AveragedWeights(optimizer):
                 hooks.sample(step)
+        _keep(optimizer, config, hooks, step)
         if now - last_save > config.checkpoint_seconds:
             save_checkpoint(out / "checkpoint", optimizer, step, config)
             last_save = now
         if config.stop_after_seconds and now - start > config.stop_after_seconds and step > first:
             break
     return step
+
+
+def _keep(optimizer: MasterOptimizer, config: LoopConfig, hooks: Hooks, step: int) -> None:
+    if hooks.keep is not None and step in config.kept_steps:
+        with AveragedWeights(optimizer):
+            hooks.keep(step)
 
 
 def _say(log: TextIO, row: dict[str, Any], steps: int) -> None:

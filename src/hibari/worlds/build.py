@@ -13,7 +13,7 @@ from PIL import Image
 from hibari.errors import HibariError
 from hibari.worlds import naming
 from hibari.worlds.pack import CELL, Entry, SpritePack, encode, write
-from hibari.worlds.sources import ANIMATED, NAMES, NOTICE, STATIC, fetch_tarballs, find_tarballs
+from hibari.worlds.sources import ANIMATED, NAMES, NOTICE, STATIC, fetch_tarballs, find_tarballs, shown
 
 MAX_FRAMES = 50  # the longest loop is 97 frames at 24 a second
 FAINT = 24  # alpha below this does not widen the crop
@@ -55,7 +55,7 @@ def assemble(
     strips: dict[str, bytes] = {}
     for tarball in pictures:
         for code, data in _pictures(tarball):
-            record = records.get(code)
+            record = records.get(shown(code))
             if record is None or record.name in entries:
                 continue
             frames = reduce(data)

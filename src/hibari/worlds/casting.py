@@ -34,7 +34,7 @@ def cast(
     """Plan every thing of a scene."""
     stage, number = camera.stage(fps), len(labels.objects)
     side = min(stage.width, stage.height)
-    sprites = [pack.sprite(name) for name in labels.objects]
+    sprites = [pack.sprite(name) for name in labels.sprites]
     bodies = [
         Body(w / CELL / 2, h / CELL / 2, rng.uniform(*vocabulary.sizes) * side * CROWDED[number])
         for w, h in (sprite.size for sprite in sprites)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hibari.worlds import naming, words
+from hibari.worlds.portraits import portray
 from hibari.worlds.scene import Labels
 
 DOUBLED = {"hop", "pop", "get", "stop", "spin", "swim", "bob", "drop"}
@@ -47,10 +48,18 @@ def _inflect(verb: str, form: str) -> str:
 class Captioner:
     """Writes the caption of one scene with a generator of its own."""
 
-    def __init__(self, rng: np.random.Generator, labels: Labels, glimpses: Sequence[Glimpse]) -> None:
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        labels: Labels,
+        glimpses: Sequence[Glimpse],
+        tells: tuple[float, float] = (0.0, 0.0),
+    ) -> None:
+        """`tells`: how often the gender and how often the tone is said of a thing that has one."""
         self.rng = rng
         self.labels = labels
         self.glimpses = glimpses
+        self.tells = tells
 
     def moving(self) -> str:
         """The caption of a clip."""
@@ -84,7 +93,7 @@ class Captioner:
             (f"{noun} {place}, {ing}", 7),
             (f"there {be} {noun} {ing} {place}", 4),
             (f"{place}, there {be} {noun} {ing}", 2),
-            (f"{naming.bare(self.labels.objects[0])} {ing}, {naming.bare(place)}", 8),
+            (f"{self._keyword(noun)} {ing}, {naming.bare(place)}", 8),
         )
         texts, weights = zip(*forms, strict=True)
         return str(self.rng.choice(texts, p=np.array(weights) / sum(weights)))
@@ -98,9 +107,9 @@ class Captioner:
             return self._related(
                 self._pick(
                     (
-                        f"{{first}} {{verb}} {{relation}} {{second}}, which {{other}} {place}",
+                        f"{{first}} {{verb}} {{relation}} {{second}}, {{which}} {{other}} {place}",
                         f"{place}, {{first}} {{relation}} {{second}}: the first {{verb}}, the second {{other}}",
-                        f"{place}, {{first}} {{verb}} {{relation}} {{second}}, which {{other}}",
+                        f"{place}, {{first}} {{verb}} {{relation}} {{second}}, {{which}} {{other}}",
                     )
                 ),
                 (verbs[0], verbs[1]),
@@ -130,7 +139,9 @@ class Captioner:
     def _related(self, form: str, verbs: tuple[str, str]) -> str:
         """A form filled from either end: "a crab ... left of a fox ..." or "a fox ... right of a crab ..."."""
         order, table = ((0, 1), words.RELATIONS) if self._chance(0.5) else ((1, 0), words.RELATIONS_BACK)
+        second = self.labels.look(order[1])
         return form.format(
+            which="who" if second and second.gender else "which",
             first=self._noun(order[0]),
             second=self._noun(order[1]),
             verb=verbs[order[0]],
@@ -142,12 +153,23 @@ class Captioner:
         """A noun phrase with its article, and now and then an adjective."""
         name, glimpse = self.labels.objects[index], self.glimpses[index]
         noun = self._pick(words.SYNONYMS[name]) if name in words.SYNONYMS and self._chance(0.2) else name
+        look = self.labels.look(index)
+        if look is not None:
+            gender, tone = (self._chance(share) for share in self.tells)
+            noun = portray(self.rng, noun, look, gender=gender, tone=tone)
         draw = self.rng.random()
         if draw < 0.12 and name in words.COLOURS and noun == name:
             noun = f"{words.COLOURS[name]} {noun}"
         elif draw > (0.75 if sized else 0.88) and glimpse.size and " " not in noun:
             noun = f"{glimpse.size} {noun}"
         return naming.with_article(noun, name)
+
+    def _keyword(self, noun: str) -> str:
+        """The first thing in keywords: its bare name, or what was said of its look."""
+        name = self.labels.objects[0]
+        if self.labels.look(0) is None:
+            return naming.bare(name)
+        return noun if naming.is_plural(name) else re.sub(r"^an? ", "", noun)
 
     def _number(self, index: int) -> str:
         return "plural" if naming.is_plural(self.labels.objects[index]) else "third"

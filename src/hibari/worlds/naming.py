@@ -199,10 +199,15 @@ def is_plural(name: str) -> bool:
     return bool(_PLURAL.match(name))
 
 
+def is_proper(name: str) -> bool:
+    """Whether the name is somebody's or some place's own: "Santa Claus"."""
+    return bool(_PROPER.match(name))
+
+
 def with_article(noun: str, name: str | None = None) -> str:
     """A noun phrase with the article it takes; `name` is the thing's own name, where adjectives precede it."""
     name = name or noun
-    if is_plural(name) or _PROPER.match(name) or _MASS.match(name):
+    if is_plural(name) or is_proper(name) or _MASS.match(name):
         return noun
     if name.startswith("flag of "):
         return f"the {noun}"

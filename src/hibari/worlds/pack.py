@@ -16,10 +16,12 @@ import numpy as np
 from PIL import Image
 
 from hibari.errors import HibariError, MissingDependency
+from hibari.worlds.looks import Look, looks_of
 
 FORMAT = 1
 FPS = 12
 CELL = 96
+KEPT = 600  # decoded sprites, of 2 to 4 MB each: the whole pack would be 8 GB in every process that draws
 MARGIN = 12  # transparent pixels round every frame, so that a resampling window never leaves the picture
 
 STARTER_PACK = Path(__file__).parent / "starter"
@@ -67,7 +69,7 @@ class Sprite:
 
 
 class SpritePack:
-    """A folder of sprites by name; decoded when first asked for, then kept."""
+    """A folder of sprites by name; decoded when first asked for, and the KEPT newest ones kept."""
 
     def __init__(self, folder: Path, entries: Sequence[Entry]) -> None:
         self.folder = folder
@@ -96,6 +98,11 @@ class SpritePack:
     def names(self) -> tuple[str, ...]:
         return tuple(self.entries)
 
+    @cached_property
+    def looks(self) -> dict[str, tuple[Look, ...]]:
+        """The kinds that come in several looks, by name, with their looks."""
+        return looks_of(self.entries.values())
+
     def sprite(self, name: str) -> Sprite:
         """The sprite of that name; raises HibariError where the pack has none."""
         if name not in self._sprites:
@@ -105,6 +112,8 @@ class SpritePack:
                     f'The sprite pack {self.folder} has no "{name}" among its {len(self.entries)} sprites.',
                     hint=f"Near to it: {', '.join(near)}.",
                 )
+            if len(self._sprites) >= KEPT:
+                del self._sprites[next(iter(self._sprites))]
             self._sprites[name] = Sprite(name, decode(self._read(self.entries[name]), self.entries[name].frames))
         return self._sprites[name]
 

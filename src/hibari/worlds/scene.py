@@ -13,11 +13,12 @@ from hibari.clip import Clip
 from hibari.shapes import VideoShape
 from hibari.worlds import backgrounds, weather
 from hibari.worlds.camera import Camera
+from hibari.worlds.looks import Look
 from hibari.worlds.motions import Track
 from hibari.worlds.pack import MARGIN, Sprite
 
 # Each part of a scene draws from a stream of its own, so that a change in one leaves the others as they were.
-PLAN_STREAM, BACKGROUND_STREAM, CAPTION_STREAM, WEATHER_STREAM = range(4)
+PLAN_STREAM, BACKGROUND_STREAM, CAPTION_STREAM, WEATHER_STREAM, LOOK_STREAM = range(5)
 SMALLEST = 0.1  # of the picture's own size; below this a window of one pixel would leave the sprite's margin
 SEEN = 96  # alpha from which a pixel counts as part of a thing, in 0..255
 
@@ -28,6 +29,7 @@ class Labels:
 
     `objects` and `motions` stand side by side. `layout` is how several things are arranged: "beside" (from left to
     right), "stacked" (from top to bottom) or "collision"; "single" for one. `props` are the things that hide another.
+    `looks` stands beside `objects` too: which look was drawn for a kind that has several, None for other things.
     """
 
     objects: tuple[str, ...]
@@ -37,6 +39,17 @@ class Labels:
     weather: str = "clear"
     layout: str = "single"
     props: tuple[str, ...] = ()
+    looks: tuple[Look | None, ...] = ()
+
+    def look(self, index: int) -> Look | None:
+        """The look of one thing, None where it comes in one look."""
+        return self.looks[index] if self.looks else None
+
+    @property
+    def sprites(self) -> tuple[str, ...]:
+        """The name of the sprite of each thing."""
+        looks = (self.look(index) for index in range(len(self.objects)))
+        return tuple(look.sprite if look else name for name, look in zip(self.objects, looks, strict=True))
 
 
 @dataclass(frozen=True)

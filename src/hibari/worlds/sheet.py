@@ -43,7 +43,7 @@ def contact_sheet(
     """Lay clips out in `columns`, each as `frames` evenly spaced pictures of `height` pixels over its caption."""
     assert clips, "nothing to show"
     font = ImageFont.load_default(text_size)
-    strips = [_strip(clip, frames, height) for clip in clips]
+    strips = [strip(clip, frames, height) for clip in clips]
     gap, line = 8, text_size + 6
     cell = max(strip.width for strip in strips)
     captions = [_wrap(clip.caption, font, cell) for clip in clips]
@@ -62,15 +62,16 @@ def contact_sheet(
     return sheet
 
 
-def _strip(clip: Clip, frames: int, height: int) -> Image.Image:
+def strip(clip: Clip, frames: int, height: int) -> Image.Image:
+    """Evenly spaced frames of a clip side by side, its first and last among them, each `height` pixels high."""
     count = len(clip.frames)
     chosen = np.linspace(0, count - 1, min(frames, count)).round().astype(int)
     width = round(clip.frames.shape[2] / clip.frames.shape[1] * height)
-    strip = Image.new("RGB", (len(chosen) * (width + 2) - 2, height), PAPER)
+    side_by_side = Image.new("RGB", (len(chosen) * (width + 2) - 2, height), PAPER)
     for place, index in enumerate(chosen):
         picture = Image.fromarray(clip.frames[index]).resize((width, height), Image.Resampling.LANCZOS)
-        strip.paste(picture, (place * (width + 2), 0))
-    return strip
+        side_by_side.paste(picture, (place * (width + 2), 0))
+    return side_by_side
 
 
 def _wrap(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> list[str]:

@@ -89,6 +89,22 @@ NAMES = Source(
     sha256="d01d0e2ca4e22cb402679532155342c71e2e871f25c32223c013b8b166ebdf5a",
 )
 SOURCES = (*ANIMATED, STATIC, NAMES)
+# In these packages the stills of medium-light (1f3fc) and medium skin (1f3fd) lie under each other's names; the moving
+# pictures are right. These are the emoji, without their tone, of which there is no moving one. Found by brightness.
+EXCHANGED = {
+    "1f468", "1f469-200d-1f3a4", "1f469-200d-1f3a8", "1f469-200d-1f3ed", "1f469-200d-1f4bc", "1f469-200d-1f9bd",
+    "1f469-200d-2708", "1f64f", "1f93d", "1f9ce", "1f9ce-200d-2640", "1f9ce-200d-2642", "1f9cf", "1f9cf-200d-2640",
+    "1f9cf-200d-2642", "1f9d6", "1fac3", "1fac4", "1fac5", "1faf0", "1faf1", "1faf2", "1faf3", "1faf5", "1faf7",
+    "1faf8",
+}  # fmt: skip
+_OTHER = {"1f3fc": "1f3fd", "1f3fd": "1f3fc"}
+
+
+def shown(code: str) -> str:
+    """The code point name of what a picture shows, from the name that its file has."""
+    parts = code.split("-")
+    plain = "-".join(part for part in parts if part not in _OTHER)
+    return "-".join(_OTHER.get(part, part) for part in parts) if plain in EXCHANGED else code
 
 
 def find_tarballs(folder: Path, sources: Sequence[Source] = SOURCES) -> dict[Source, Path]:

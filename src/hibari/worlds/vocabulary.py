@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from hibari.worlds.backgrounds import PLACES
 from hibari.worlds.camera import CAMERAS
+from hibari.worlds.looks import drawable
 from hibari.worlds.motions import MOTIONS
-from hibari.worlds.pack import SpritePack
+from hibari.worlds.pack import Entry, SpritePack
 from hibari.worlds.weather import WEATHERS
 
 STARTER_OBJECTS = (
@@ -69,6 +70,8 @@ class Vocabulary:
     `counts[n]` is the share of clips with n+1 things, `collisions` the share of those with several in which they meet;
     `moving_camera` and `weather` are the shares of clips that have one of `cameras` or `weathers`; `sizes` bounds the
     longer side of a thing as a share of the frame's shorter side; `frozen` is the share without their own animation.
+    An object that is a kind with several looks (looks.py) comes up in all of them alike; `tells_gender` and
+    `tells_tone` are the shares of its captions that say which.
     """
 
     objects: tuple[str, ...]
@@ -83,6 +86,8 @@ class Vocabulary:
     weather: float = 0.0
     sizes: tuple[float, float] = (0.36, 0.56)
     frozen: float = 0.1
+    tells_gender: float = 0.4
+    tells_tone: float = 0.4
 
 
 STARTER = Vocabulary(
@@ -94,17 +99,27 @@ STARTER = Vocabulary(
 
 
 def whole(pack: SpritePack) -> Vocabulary:
-    """Everything that the pack and the world can show; the variants of a thing share its chances."""
+    """Everything that the pack and the world can show; the variants of a thing share its chances.
+
+    A kind with several looks is one word, with as many chances as it has genders.
+    """
     things = [
         entry
         for entry in pack.entries.values()
         if entry.group not in NOT_THINGS and entry.code not in RUDE and entry.label not in VIEWS
     ]
-    kinds = [entry.label.partition(":")[0] for entry in things]
-    variants = Counter(kinds)
+    kind_of = {look.sprite: name for name, looks in pack.looks.items() for look in looks}
+    families = Counter(_family(entry) for entry in things if entry.name not in kind_of)
+    weights: dict[str, float] = {}
+    for entry in things:
+        if entry.name in kind_of:
+            kind = kind_of[entry.name]
+            weights[kind] = len({look.gender for look in drawable(pack.looks[kind])})
+        else:
+            weights[entry.name] = 1 / families[_family(entry)]
     return Vocabulary(
-        objects=tuple(entry.name for entry in things),
-        weights=tuple(1 / variants[kind] for kind in kinds),
+        objects=tuple(weights),
+        weights=tuple(weights.values()),
         motions=tuple(name for name in MOTIONS if name != "collides"),
         backgrounds=tuple(PLACES),
         cameras=tuple(name for name in CAMERAS if name != "still"),
@@ -115,3 +130,7 @@ def whole(pack: SpritePack) -> Vocabulary:
         weather=0.2,
         sizes=(0.3, 0.6),
     )
+
+
+def _family(entry: Entry) -> str:
+    return entry.label.partition(":")[0]

@@ -142,7 +142,44 @@ SYNONYMS = {
     "dinosaur": ("T-Rex",),
     "fire truck": ("fire engine",),
     "flying saucer": ("UFO",),
+    "health worker": ("doctor", "medical doctor"),
+    "cook": ("chef",),
+    "technologist": ("programmer",),
+    "construction worker": ("builder",),
+    "person running": ("runner",),
+    "person swimming": ("swimmer",),
+    "person surfing": ("surfer",),
+    "person biking": ("cyclist",),
+    "person golfing": ("golfer",),
+    "person climbing": ("climber",),
+    "person dancing": ("dancer",),
+    "person juggling": ("juggler",),
+    "person lifting weights": ("weightlifter",),
 }
+# People whose words for a gender are not the plain ones.
+GENDERED: dict[str, dict[str, tuple[str, ...]]] = {
+    "child": {"woman": ("girl",), "man": ("boy",)},
+    "merperson": {"woman": ("mermaid",), "man": ("merman",)},
+    "person with a crown": {"woman": ("princess", "woman with a crown"), "man": ("prince", "man with a crown")},
+}
+GENDERS = {"woman": ("woman", "female"), "man": ("man", "male")}
+NEUTRALLY = ("androgynous", "gender-neutral")
+# Skin tones, after "with" and before a noun; none of them is said of two tones.
+SKINS = {
+    "light": ("light skin", "a light skin tone", "fair skin"),
+    "medium-light": ("medium-light skin", "a medium-light skin tone", "fairly light skin"),
+    "medium": ("medium skin", "a medium skin tone", "light brown skin"),
+    "medium-dark": ("medium-dark skin", "a medium-dark skin tone", "brown skin"),
+    "dark": ("dark skin", "a dark skin tone", "dark brown skin"),
+}
+SKINNED = {
+    "light": ("light-skinned", "fair-skinned"),
+    "medium-light": ("medium-light-skinned",),
+    "medium": ("medium-skinned", "light-brown-skinned"),
+    "medium-dark": ("medium-dark-skinned", "brown-skinned"),
+    "dark": ("dark-skinned",),
+}
+ADJECTIVES = 0.3  # the share of tones said as an adjective
 COLOURS = {
     "octopus": "orange",
     "crab": "pink",

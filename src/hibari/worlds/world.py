@@ -1,6 +1,7 @@
 """A world: an endless, seeded source of scenes over a vocabulary."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,9 +11,10 @@ from hibari.worlds import camera, props
 from hibari.worlds.backgrounds import PLACES
 from hibari.worlds.casting import cast
 from hibari.worlds.grammar import Captioner
+from hibari.worlds.looks import Look, draw_look
 from hibari.worlds.motions import MOTIONS
 from hibari.worlds.pack import FPS, SpritePack
-from hibari.worlds.scene import CAPTION_STREAM, PLAN_STREAM, Labels, Scene
+from hibari.worlds.scene import CAPTION_STREAM, LOOK_STREAM, PLAN_STREAM, Labels, Scene
 from hibari.worlds.split import is_held_out
 from hibari.worlds.vocabulary import STARTER, Vocabulary
 from hibari.worlds.weather import WEATHERS
@@ -30,7 +32,7 @@ class World:
         assert len(weights) == len(vocabulary.objects), "one weight for each object"
         self._ladder = np.cumsum(weights) / weights.sum()
         for kind, words, known in (
-            ("object", vocabulary.objects, self.pack.entries),
+            ("object", vocabulary.objects, self.pack.looks.keys() | self.pack.entries.keys()),
             ("motion", vocabulary.motions, MOTIONS),
             ("background", vocabulary.backgrounds, PLACES),
             ("camera", vocabulary.cameras, camera.CAMERAS),
@@ -42,10 +44,19 @@ class World:
                     f'No {kind} "{unknown[0]}" in this world.', hint="Build the whole pack, or leave it out."
                 )
 
-    def scene(self, seed: int, shape: VideoShape, fps: int = FPS, *, held_out: bool = False, telling: int = 0) -> Scene:
+    def scene(
+        self,
+        seed: int,
+        shape: VideoShape,
+        fps: int = FPS,
+        *,
+        held_out: bool = False,
+        telling: int = 0,
+        looks: tuple[Look | None, ...] | None = None,
+    ) -> Scene:
         """The scene of that seed and shape; `held_out` takes only triples that training never sees, or none of them.
 
-        Another `telling` is another caption of the same scene.
+        Another `telling` is another caption of the same scene. `looks` stand in for those that would be drawn.
         In a scene of several things each thing's own triple counts. A single frame shows no motion, so there the rule
         looks at the motion that the thing would have had.
         """
@@ -54,9 +65,12 @@ class World:
             raise InvalidRequest(f"A scene of {shape} cannot be drawn.", option="size", hint="Use sides of 32 to 1024.")
         rng = np.random.default_rng([seed, PLAN_STREAM])
         labels = self._draw(rng, shape.frames, held_out)
+        labels = replace(labels, looks=self._looks(seed, labels.objects) if looks is None else looks)
         view = camera.plan(rng, labels.camera, shape)
         actors = cast(rng, self.pack, self.vocabulary, labels, view, fps)
-        captioner = Captioner(np.random.default_rng([seed, CAPTION_STREAM, telling]), labels, actors.glimpses)
+        chance = np.random.default_rng([seed, CAPTION_STREAM, telling])
+        tells = (self.vocabulary.tells_gender, self.vocabulary.tells_tone)
+        captioner = Captioner(chance, labels, actors.glimpses, tells)
         return Scene(
             seed=seed,
             shape=shape,
@@ -98,6 +112,11 @@ class World:
         weather = _pick(rng, words.weathers) if falls else "clear"
         hider = (_pick(rng, props.PROPS),) if "hides" in chosen else ()
         return Labels(tuple(objects), tuple(chosen), background, kind, weather, layout, hider)
+
+    def _looks(self, seed: int, objects: Sequence[str]) -> tuple[Look | None, ...]:
+        """A look for each thing that has several; they depend on the seed and on nothing else of the scene."""
+        rng, known = np.random.default_rng([seed, LOOK_STREAM]), self.pack.looks
+        return tuple(draw_look(rng, known[name]) if name in known else None for name in objects)
 
     def _thing(self, rng: np.random.Generator) -> str:
         """A thing, drawn by its weight."""
