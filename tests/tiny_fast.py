@@ -42,6 +42,7 @@ SETTINGS = [
     "student.pack.tokens=192",
     "student.loop.optim.steps=6",
     "student.loop.optim.warmup=1",
+    "student.loop.optim.lr=0.005",
     "student.loop.measure_every=3",
     "student.loop.log_every=2",
 ]

@@ -209,6 +209,10 @@ def test_what_cannot_be_is_said_at_once(base: Path, run_folder: Path, tmp_path: 
         run("mini-fast", [*settings, "steps=3"])
     with pytest.raises(TrainingError, match="unknown stage 'bake'"):
         run("mini-fast", [*settings, 'stages=["bake"]'])
+    (tmp_path / "teacher.sha256").write_text("0" * 64)
+    with pytest.raises(TrainingError, match="what other weights taught"):
+        run("mini-fast", settings)
+    (tmp_path / "teacher.sha256").unlink()
     (tmp_path / "cache").symlink_to(run_folder / "cache")
     (tmp_path / "unseen").symlink_to(run_folder / "unseen")
     with pytest.raises(TrainingError, match="at most 1e-06 are allowed"):

@@ -120,6 +120,7 @@ def run(recipe: FastRecipe, out: Path) -> Path:
             hint=f"Give a weights folder with a {FILE}, and another number of steps.",
         )
     out.mkdir(parents=True, exist_ok=True)
+    _check_teacher(out / "teacher.sha256", base)
     (out / "recipe.json").write_text(json.dumps(asdict(recipe), indent=1))
     this = _Run(recipe, out, base, torch.device(recipe.device))
     if "cache" in recipe.stages and not recipe.latents:
@@ -134,6 +135,14 @@ def run(recipe: FastRecipe, out: Path) -> Path:
     if "export" in recipe.stages:
         _export(this)
     return out / "weights"
+
+
+def _check_teacher(path: Path, base: Model) -> None:
+    """Raise TrainingError where the walks in a run's folder are those of other weights; a new run notes its own."""
+    if not path.exists():
+        path.write_text(base.weights_sha256)
+    if path.read_text() != base.weights_sha256:
+        raise TrainingError(f"{path.parent} holds what other weights taught.", hint="Choose another `out` folder.")
 
 
 def _cache_stage(this: _Run) -> None:
