@@ -66,6 +66,14 @@ def test_what_was_made_before_it_became_the_default_is_made_as_it_was(
         path.write_text(before)
 
 
+def test_a_compiled_model_has_none(house: Path, tmp_path: Path) -> None:
+    """Compiled blocks run no hooks: it would be on record and not in the frames."""
+    compiled = Hibari(home=house, model="tiny", device="cpu", dtype="float32", compile="on")
+    with pytest.raises(InvalidRequest, match="nothing laid on its layers") as refused:
+        make(compiled, tmp_path / "a.png", fast=True)
+    assert refused.value.option == "fast"
+
+
 def test_a_replay_without_the_very_file_is_refused(maker: Hibari, house: Path, tmp_path: Path) -> None:
     first = make(maker, tmp_path / "a.png", fast=True)
     path = house / "models/tiny/loras/fast.safetensors"

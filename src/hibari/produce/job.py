@@ -146,9 +146,11 @@ def _plan(
     request: GenerationRequest, model: catalog.Model, seed: int, clip: ClipShape | None, settings: Settings
 ) -> Plan:
     plan = make_plan(request, model, seed, clip)
-    if request.loras and settings.engine.compile == "on":  # compiled layers pass by what is laid on them
-        raise InvalidRequest("a compiled model takes none.", option="loras", hint="Set HIBARI_COMPILE=off.")
-    return replace(plan, loras=catalog.find_loras(request.loras, model, settings))
+    plan = replace(plan, loras=catalog.find_loras(request.loras, model, settings))
+    if plan.laid_on and settings.engine.compile == "on":  # compiled layers pass by what is laid on them
+        option = "loras" if plan.loras else "fast"
+        raise InvalidRequest("a compiled model has nothing laid on its layers.", option=option, hint="Set HIBARI_COMPILE=off.")
+    return plan
 
 
 def _target(request: GenerationRequest, output: Path | str | None, seed: int) -> Path:
