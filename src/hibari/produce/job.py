@@ -148,8 +148,11 @@ def _plan(
     plan = make_plan(request, model, seed, clip)
     plan = replace(plan, loras=catalog.find_loras(request.loras, model, settings))
     if plan.laid_on and settings.engine.compile == "on":  # compiled layers pass by what is laid on them
-        option = "loras" if plan.loras else "fast"
-        raise InvalidRequest("a compiled model has nothing laid on its layers.", option=option, hint="Set HIBARI_COMPILE=off.")
+        raise InvalidRequest(
+            "a compiled model has nothing laid on its layers.",
+            option="loras" if plan.loras else "fast",
+            hint="Set HIBARI_COMPILE=off.",
+        )
     return plan
 
 
