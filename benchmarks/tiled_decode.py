@@ -8,6 +8,7 @@ place: 0 is what a seam that nobody can see has. Weights: one pass of the transf
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,8 @@ from hibari.generate.generator import Generator
 from hibari.model.dit import WanDiT
 from hibari.model.stored import Storage
 from hibari.model.tiles import decoder_halo, spans, tiled_levels
-from hibari.model.tiling import TiledState, decode_tiles
+from hibari.model.tiling import decode_pieces
 from hibari.model.vae import VAEConfig, WanVAE
-from hibari.model.vae_layers import StreamState
 from hibari.model.weights import load_dit
 from hibari.shapes import PackLayout, VideoShape
 from hibari.worlds import STARTER, SpritePack, World
@@ -49,20 +49,17 @@ def random_vae(dtype: torch.dtype) -> WanVAE:
     return vae.to(dtype).eval()
 
 
-def streamed(vae: WanVAE, latent: Tensor, tile: int | None) -> Tensor:
+def streamed(vae: WanVAE, latent: Tensor, tile: int | None, by_tile: bool = False) -> Tensor:
     """The frames of a latent as 8-bit numbers (3,T,H,W), two latent frames at a time."""
-    whole, tiles, parts = StreamState(), TiledState(), []
-    for part in latent.split(2, dim=2):
-        video = decode_tiles(vae, part, tiles, tile) if tile else vae.decode_chunk(part, whole)
-        parts.append(((video[0].float() + 1) * 127.5).clamp(0, 255))
-    return torch.cat(parts, dim=1)
+    pieces = decode_pieces(vae, latent.split(2, dim=2), tile, by_tile)
+    return torch.cat([((video[0].float() + 1) * 127.5).clamp(0, 255) for video in pieces], dim=1)
 
 
-def seams(vae: WanVAE, length: int, tile: int) -> Sequence[int]:
+def seams(vae: WanVAE, length: int, tile: int, by_tile: bool) -> Sequence[int]:
     """The pixels along an axis at which a tile begins."""
-    levels = len(vae.config.dim_mult)
-    cell = (vae.config.patch_size or 1) * 2 ** (tiled_levels(levels) - 1)
-    halo = decoder_halo(levels, vae.config.num_res_blocks + 1)
+    tiled = tiled_levels(len(vae.config.dim_mult), by_tile)
+    cell = (vae.config.patch_size or 1) * 2 ** (tiled - 1)
+    halo = decoder_halo(tiled, vae.config.num_res_blocks + 1)
     return [span.start * cell for span in spans(length // cell, tile // cell, halo)][1:]
 
 
@@ -71,17 +68,17 @@ def gradient(video: Tensor, columns: Sequence[int]) -> float:
     return float(np.mean([float((video[..., x] - video[..., x - 1]).abs().mean()) for x in columns]))
 
 
-def compare(name: str, vae: WanVAE, latents: list[Tensor], tile: int) -> list[Any]:
+def compare(name: str, vae: WanVAE, latents: list[Tensor], tile: int, by_tile: bool) -> list[Any]:
     """One line of the table: the worst of all latents."""
     worst, shift, seam = 200.0, 0.0, -1.0
     for latent in latents:
-        want, got = streamed(vae, latent, None), streamed(vae, latent, tile)
+        want, got = streamed(vae, latent, None), streamed(vae, latent, tile, by_tile)
         error = float((want - got).square().mean())
         worst = min(worst, 10 * float(np.log10(255**2 / max(error, 1e-12))))
         shift = max(shift, float((want.mean(dim=(1, 2, 3)) - got.mean(dim=(1, 2, 3))).abs().max()))
-        columns = seams(vae, want.shape[3], tile)
+        columns = seams(vae, want.shape[3], tile, by_tile)
         seam = max(seam, gradient(got, columns) - gradient(want, columns))
-    return [name, tile, worst, seam, shift]
+    return [name, f"{tile}, by tile" if by_tile else tile, worst, seam, shift]
 
 
 def velocity(dit: WanDiT, latent: Tensor) -> Tensor:
@@ -111,8 +108,8 @@ def main() -> None:
     with torch.inference_mode():
         latents, wan = list(real_latents(generator)), random_vae(dtype)
         noise = [torch.randn(1, 16, 3, 24, 24, generator=torch.Generator().manual_seed(6)).to(dtype)]
-        rows = [compare(model.name, generator.vae, latents, tile) for tile in TILES]
-        rows += [compare("Wan 2.1 form, random", wan, noise, tile) for tile in TILES]
+        rows = [compare(model.name, generator.vae, latents, *way) for way in product(TILES, (False, True))]
+        rows += [compare("Wan 2.1 form, random", wan, noise, *way) for way in product(TILES, (False, True))]
         folder: Path = model.folder / "transformer"
         exact = velocity(load_dit(folder, cpu, dtype), latents[0])
         facts: dict[str, Any] = {"dtype": given.dtype, "allowed": "at least 45 dB, seam at most 0, shift below 0.5"}

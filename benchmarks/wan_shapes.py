@@ -1,7 +1,7 @@
 """Wan's published sizes at 480p beside diffusers on the same random weights: time, agreement and peak memory.
 
     python benchmarks/wan_shapes.py [--form 1.3b|5b] [--layers 3] [--frames 5] [--runs 3] [--device cuda]
-    python benchmarks/wan_shapes.py --form 1.3b --parts decode --frames 81 --runs 0 --at-once 1 --tile 256
+    python benchmarks/wan_shapes.py --form 1.3b --parts decode --frames 81 --runs 0 --at-once 1 --tile 256 --by-tile
 
 Transformers and VAEs have their published sizes, the transformer fewer layers (0: all of them); weights are drawn,
 saved by diffusers and read by both. Text states come from a file. One process, same threads, steps, solver, dtype
@@ -77,6 +77,7 @@ class Case:
     compiled: bool
     at_once: int = 2
     tile: int = 0
+    by_tile: bool = False
 
     @property
     def latent_shape(self) -> tuple[int, int, int, int]:
@@ -134,7 +135,7 @@ def ours(case: Case, parts: tuple[str, ...]) -> dict[str, Part]:
     from hibari.flow.solver import SOLVERS
     from hibari.flow.times import NUM_TIMESTEPS, schedule, timestep_of
     from hibari.model.packing import pack, unpack
-    from hibari.model.tiling import TiledState, decode_tiles
+    from hibari.model.tiling import decode_pieces
     from hibari.model.vae_layers import StreamState
     from hibari.model.weights import load_dit, load_vae
 
@@ -159,12 +160,11 @@ def ours(case: Case, parts: tuple[str, ...]) -> dict[str, Part]:
         return dit.encode_text(case.texts())
 
     def decode(latent_CTHW: Tensor) -> Tensor:
-        state, tiles, frames = StreamState(), TiledState(), []
-        for part in vae.denormalise(latent_CTHW[None]).to(case.dtype).split(case.at_once, dim=2):
-            made = decode_tiles(vae, part, tiles, case.tile) if case.tile else vae.decode_chunk(part, state)
-            video_BCTHW = made.float()
+        pieces = vae.denormalise(latent_CTHW[None]).to(case.dtype).split(case.at_once, dim=2)
+        frames = []
+        for video_BCTHW in decode_pieces(vae, pieces, case.tile or None, case.by_tile):
             frames.append(
-                ((video_BCTHW[0] + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 3, 0).cpu()
+                ((video_BCTHW[0].float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 3, 0).cpu()
             )
         return torch.cat(frames)
 
@@ -335,7 +335,7 @@ def compare(case: Case, given: argparse.Namespace) -> None:
     facts = {
         "form": given.form, "layers": given.layers, "frames": case.frames, "steps": case.steps,
         "size": f"{SIZE[1]}x{SIZE[0]}", "dtype": given.dtype, "device": str(case.device), "compiled": case.compiled,
-        "at once": case.at_once, "tile": case.tile,
+        "at once": case.at_once, "tile": case.tile, "by tile": case.by_tile,
         "all runs, s": spent,
     }  # fmt: skip
     name = f"wan_shapes_{given.form}_{case.device.type}_{given.layers}x{case.frames}"
@@ -359,6 +359,7 @@ def main() -> None:
     parser.add_argument(
         "--tile", type=int, default=0, help="pixels of the tiles that Hibari decodes by; 0: whole frames"
     )
+    parser.add_argument("--by-tile", action="store_true", help="each tile goes through the whole clip, then the next")
     parser.add_argument("--dtype", default="bfloat16", choices=("bfloat16", "float32"))
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--compile", action="store_true", help="both transformers' blocks go through torch.compile")
@@ -371,7 +372,7 @@ def main() -> None:
     case = Case(
         folder=given.weights / f"{given.form}_{given.layers}", frames=given.frames, steps=given.steps,
         dtype=getattr(torch, given.dtype), device=torch.device(given.device), compiled=given.compile,
-        at_once=given.at_once, tile=given.tile,
+        at_once=given.at_once, tile=given.tile, by_tile=given.by_tile,
     )  # fmt: skip
     build(given.form, given.layers, case.folder)
     if given.only:

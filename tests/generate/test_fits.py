@@ -58,10 +58,11 @@ def test_offload_changes_no_bit_and_lets_go(
     assert torch.equal(generator.make_latent(plan, RED), latent), "what was let go comes again"
 
 
+@pytest.mark.parametrize("by_tile", [False, True])
 def test_tiles_and_single_frames_change_at_most_a_rounding(
-    model: Model, plan: Plan, plain: tuple[Tensor, np.ndarray]
+    model: Model, plan: Plan, plain: tuple[Tensor, np.ndarray], by_tile: bool
 ) -> None:
-    generator, latent, _ = made(model, plan, Fit(tile=32, frames=1))
+    generator, latent, _ = made(model, plan, Fit(tile=32, frames=1, by_tile=by_tile))
     assert torch.equal(latent, plain[0])
     frames = np.stack(list(generator.decode(latent)))
     assert int(np.abs(frames.astype(int) - plain[1].astype(int)).max()) <= 1

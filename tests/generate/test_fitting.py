@@ -16,14 +16,14 @@ from hibari.errors import BadWeights, InvalidRequest
 from hibari.generate.anatomy import DiTSizes, VAESizes, anatomy_of
 from hibari.generate.calibration import Calibration
 from hibari.generate.encoding import encoding_bytes
-from hibari.generate.fit import Fit
+from hibari.generate.fit import Decoding, Fit
 from hibari.generate.fitting import Fitting, Room, Wanted
-from hibari.generate.footprint import Decoding, decoding_bytes, decoding_work, denoising_bytes, denoising_work
+from hibari.generate.footprint import decoding_bytes, decoding_work, denoising_bytes, denoising_work
 from hibari.generate.forecast import PROGRAM, Where, foresee
 from hibari.generate.plan import Plan, make_plan
 from hibari.generate.sources import SourcePlan
 from hibari.request import GenerationRequest, Size
-from hibari.shapes import VideoShape
+from hibari.shapes import LatentShape, VideoShape
 
 CPU = Where(device="cpu", dtype="bfloat16")
 WAN_13B = DiTSizes(width=1536, heads=12, ffn=8960, layers=30, out_channels=16, patch=4)
@@ -154,10 +154,17 @@ def test_memory_and_work_grow_as_they_do() -> None:
     )
     work = denoising_work(WAN_13B, clip, 1)
     assert work.attention == pytest.approx(4 * 30 * 1536 * clip**2, rel=0.01)
-    whole, tiled = (decoding_bytes(WAN_21, 60, 104, Decoding(frames=2, tile=tile), 2) for tile in (None, 256))
-    assert tiled < 0.7 * whole
-    assert decoding_bytes(WAN_21, 60, 104, Decoding(frames=1), 2) < 0.8 * whole
-    assert decoding_work(WAN_21, 60, 104, 21, 256).convolution > decoding_work(WAN_21, 60, 104, 21, None).convolution
+    latent = LatentShape(16, 21, 60, 104)
+    ways = [Decoding(2, None), Decoding(1, None), Decoding(2, 256), Decoding(1, 512), Decoding(1, 512, True)]
+    ways.append(Decoding(1, 256, True))
+    whole, single, tiled, large, by_tile, least = (decoding_bytes(WAN_21, latent, how, 2) for how in ways)
+    assert tiled < 0.7 * whole and single < 0.8 * whole
+    assert by_tile < large and least < 0.6 * large
+    long = latent._replace(frames=240)
+    assert decoding_bytes(WAN_21, long, ways[2], 2) == tiled
+    assert decoding_bytes(WAN_21, long, ways[4], 2) > large, "a minute is too long to be held"
+    work = [decoding_work(WAN_21, latent, how).convolution for how in ways]
+    assert work[0] == work[1] < work[2] < work[5] and work[3] < work[4]
 
 
 @pytest.mark.parametrize(
@@ -230,8 +237,9 @@ def test_smaller_ways_to_decode_come_to_an_end() -> None:
     ways, fit = [], Fit()
     while (smaller := fit.smaller) is not None:
         fit = smaller
-        ways.append((fit.frames, fit.tile))
-    assert ways == [(1, None), (1, 512), (1, 256), (1, 128)]
+        ways.append(tuple(fit.decoding))
+    by_tile = [(1, tile, True) for tile in (512, 256, 128)]
+    assert ways == [(1, None, False), (1, 512, False), *by_tile]
 
 
 def test_nothing_of_it_loads_torch() -> None:

@@ -5,7 +5,7 @@ import torch
 from tests.model.test_vae import FORMS, distance
 
 from hibari.model.tiles import decoder_halo, encoder_halo, spans
-from hibari.model.tiling import TiledState, decode_tiles, encode_tiles
+from hibari.model.tiling import TiledState, decode_by_tile, decode_tiles, encode_tiles
 from hibari.model.vae import VAEConfig, WanVAE
 from hibari.model.vae_layers import StreamState
 
@@ -42,6 +42,16 @@ def test_decoding_by_tiles_equals_decoding_whole(form: str) -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 @torch.no_grad()
+def test_each_tile_through_the_whole_clip_equals_decoding_whole(form: str) -> None:
+    vae = vae_of(form)
+    latent = latent_of(vae)
+    want = vae.decode(latent)
+    assert distance(decode_by_tile(vae, latent.split((2, 1, 1), dim=2), TILE), want) < 1e-5
+    assert distance(decode_by_tile(vae, [latent[:, :, :1]], TILE), want[:, :, :1]) < 1e-5
+
+
+@pytest.mark.parametrize("form", FORMS)
+@torch.no_grad()
 def test_encoding_by_tiles_equals_encoding_whole(form: str) -> None:
     vae = vae_of(form)
     video = torch.rand(1, 3, 9, 128, 192, generator=torch.Generator().manual_seed(3)) * 2 - 1
@@ -61,6 +71,7 @@ def test_a_smaller_halo_would_not_do(form: str, monkeypatch: pytest.MonkeyPatch)
     want = vae.decode_chunk(latent_of(vae, 1), StreamState())
     monkeypatch.setattr("hibari.model.tiling.decoder_halo", lambda *sizes: decoder_halo(*sizes) // 2)
     assert distance(decode_tiles(vae, latent_of(vae, 1), TiledState(), TILE), want) > 1e-4
+    assert distance(decode_by_tile(vae, [latent_of(vae, 1)], TILE), want) > 1e-4
 
 
 @torch.no_grad()
@@ -73,7 +84,8 @@ def test_a_whole_tile_alone_has_other_colours() -> None:
 
 
 def test_halos_of_the_published_vaes() -> None:
-    assert decoder_halo(4, 3) == 10
+    assert decoder_halo(2, 3) == 10
+    assert decoder_halo(3, 3) == 12
     assert encoder_halo(4, 2) == 16
     assert encoder_halo(3, 1) % 4 == 0
 

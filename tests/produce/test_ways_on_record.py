@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hibari.errors import InvalidRequest, OutputError
-from hibari.generate.fit import Fit
+from hibari.generate.fit import Decoding, Fit
 from hibari.produce import Hibari, Progress
 from hibari.produce.foreseen import Made, made_in
 from hibari.produce.unfinished import FOLDER
@@ -51,13 +51,14 @@ def test_bytes_for_weights_are_on_record_and_replayed(house: Path, tmp_path: Pat
     assert refused.value.hint.startswith("It has to be made as it was, weights as int8: make room")
 
 
-def test_smaller_pieces_are_on_record_and_replayed(house: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("by_tile", [False, True])
+def test_smaller_pieces_are_on_record_and_replayed(house: Path, tmp_path: Path, by_tile: bool) -> None:
     hibari = maker(house)
     job = hibari.prepare(ASKED, tmp_path / "tiles.mp4")
     assert job.fitted is not None
-    job = replace(job, fitted=replace(job.fitted, fit=Fit(frames=1, tile=32)))
+    job = replace(job, fitted=replace(job.fitted, fit=Fit(frames=1, tile=32, by_tile=by_tile)))
     record = hibari.generate(job)
-    assert record.as_dict()["decoding"] == {"frames": 1, "tile": 32, "ran_out": False}
+    assert record.as_dict()["decoding"] == {"frames": 1, "tile": 32, "by_tile": by_tile, "ran_out": False}
     replayed = hibari.replay(record.id, output=tmp_path / "again.mp4")
     assert replayed.same and replayed.record.as_dict()["decoding"] == record.as_dict()["decoding"]
 
@@ -77,6 +78,8 @@ def test_what_was_not_finished_keeps_how_it_was_walked(house: Path, tmp_path: Pa
 
 def test_memory_that_ran_out_is_on_record() -> None:
     fit = Fit(storage="fp8", offload="parts", frames=1, tile=256)
-    assert Made.of(made_in(fit, ran_out=True)) == Made(storage="fp8", decoding=(1, 256), ran_out=True)
-    assert Made.of({}) == Made(decoding=(2, None)), "what an earlier release recorded"
+    assert Made.of(made_in(fit, ran_out=True)) == Made(storage="fp8", decoding=Decoding(1, 256), ran_out=True)
+    assert Made.of({}) == Made(decoding=Decoding()), "the plain way"
+    before = {"decoding": {"frames": 1, "tile": 256, "ran_out": False}}
+    assert Made.of(before).decoding == Decoding(1, 256, by_tile=False), "what an earlier release recorded"
     assert made_in(Fit(offload="disk")) == {}

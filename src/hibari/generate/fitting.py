@@ -14,7 +14,7 @@ from hibari.catalog import Model
 from hibari.errors import InvalidRequest
 from hibari.generate.anatomy import Anatomy, anatomy_of
 from hibari.generate.calibration import Calibration
-from hibari.generate.fit import Fit, Offload, Storage
+from hibari.generate.fit import Decoding, Fit, Offload, Storage
 from hibari.generate.forecast import Forecast, Where, foresee
 from hibari.generate.plan import Plan
 from hibari.request import Size
@@ -46,12 +46,12 @@ class Room:
 class Wanted:
     """What the settings say of how a model is held; "auto" leaves it open.
 
-    `decoding`: what is made again is decoded as it was, by so many latent frames and tiles of such a size.
+    `decoding`: what is made again is decoded as it was.
     """
 
     storage: str = "exact"
     offload: str = "auto"
-    decoding: tuple[int, int | None] | None = None
+    decoding: Decoding | None = None
 
     def ways(self, where: Where) -> Iterator[Fit]:
         """Ways to hold a model, the best first."""
@@ -69,8 +69,7 @@ class Wanted:
     def decodings(self, held: Fit) -> Iterator[Fit]:
         """Ways to decode with a model that is held so, the best first."""
         if self.decoding is not None:
-            frames, tile = self.decoding
-            yield replace(held, frames=frames, tile=tile)
+            yield replace(held, **self.decoding._asdict())
             return
         fit: Fit | None = held
         while fit is not None:
@@ -132,8 +131,7 @@ class Fitting:
     def _way_out(self, plan: Plan) -> str:
         """What to do where nothing has room."""
         if self.wanted.decoding is not None:
-            frames, tile = self.wanted.decoding
-            said = str(Fit(storage=self.wanted.storage, frames=frames, tile=tile))  # type: ignore[arg-type]
+            said = str(Fit(storage=self.wanted.storage, **self.wanted.decoding._asdict()))  # type: ignore[arg-type]
             return f"It has to be made as it was{said and f', {said}'}: make room, or generate it anew."
         others = self._what_fits(plan)
         if self.wanted.storage == "exact" and self.wanted.offload != "disk":

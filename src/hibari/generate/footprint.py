@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from hibari.generate.anatomy import DiTSizes, VAESizes
+from hibari.generate.fit import Decoding
 from hibari.model.tiles import decoder_halo, spans, tiled_levels
+from hibari.shapes import LatentShape
 
 TEXT_TOKENS = 64  # of a prompt; what a longer one takes on top is little beside all else
 SOLVER_COPIES = 12  # latents in float32 that a solver, guidance and the conditions hold between them
@@ -33,14 +35,6 @@ class Work:
     linear: float = 0.0
     attention: float = 0.0
     convolution: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Decoding:
-    """How a latent is decoded: so many latent frames at once, by tiles of at most `tile` pixels (None: whole)."""
-
-    frames: int
-    tile: int | None = None
 
 
 def denoising_bytes(dit: DiTSizes, tokens: int, clips: int, size: int, chunked: bool) -> float:
@@ -175,9 +169,11 @@ def _levels(vae: VAESizes, frames: int, cells: float) -> list[_Level]:
     return made
 
 
-def decoding_bytes(vae: VAESizes, rows: int, columns: int, how: Decoding, size: int) -> float:
-    """The most that decoding a latent of that grid holds beside the weights, however long it is."""
-    levels = _levels(vae, how.frames, rows * columns)
+def decoding_bytes(vae: VAESizes, latent: LatentShape, how: Decoding, size: int) -> float:
+    """The most that decoding a latent holds beside the weights; how long it is counts where it is decoded by tile."""
+    _, frames, rows, columns = latent
+    at_once = min(frames, how.frames)
+    levels = _levels(vae, at_once, rows * columns)
     last = levels[-1]
     pixels = 3 * last.frames * last.cells * vae.patch**2 * 4
     done = pixels * (size / 4 + 3 + 1 / 4)  # the piece that is finished, as it becomes frames
@@ -185,12 +181,14 @@ def decoding_bytes(vae: VAESizes, rows: int, columns: int, how: Decoding, size: 
         states = sum(level.state(size) for level in levels) + _ends(vae, levels, size)
         alive = [(level.live(size), level.piece(size)) for level in levels]
         return WORKSPACE + states + max(_taken([*alive, (_last(vae, last, size), last.piece(size))], size), done)
-    share, whole = _tiling(vae, rows, columns, how.tile)
-    coarse, fine = _split(levels)
-    states = sum(level.state(size) for level in coarse) + whole * (
+    share, whole = _tiling(vae, rows, columns, how)
+    coarse, fine = _split(levels, how)
+    states = sum(level.state(size) for level in coarse) + (share if how.by_tile else whole) * (
         sum(level.state(size) for level in fine) + _ends(vae, levels, size)
     )
     given = fine[0].channels * fine[0].frames * fine[0].cells * size + pixels * size / 4
+    if how.by_tile:  # what is given to the tiles, and what they make, is there for the whole clip
+        states, given = states + given * frames / at_once, 0.0
     alive = [(level.live(size), level.piece(size)) for level in coarse]
     alive += [(given + share * level.live(size), share * level.piece(size)) for level in fine]
     return WORKSPACE + states + max(_taken(alive, size), done)
@@ -205,9 +203,9 @@ def _taken(alive: list[tuple[float, float]], size: int) -> float:
     return BOTH * (mapped + heap) if mapped else KEPT * heap
 
 
-def _split(levels: list[_Level]) -> tuple[list[_Level], list[_Level]]:
-    """The levels that are never tiled, and those that can be."""
-    tiled = tiled_levels(len(levels))
+def _split(levels: list[_Level], how: Decoding) -> tuple[list[_Level], list[_Level]]:
+    """The levels that are not tiled, and those that can be."""
+    tiled = tiled_levels(len(levels), how.by_tile)
     return levels[:-tiled], levels[-tiled:]
 
 
@@ -223,23 +221,26 @@ def _last(vae: VAESizes, last: _Level, size: int) -> float:
     return size * cells * max(conv, last.out * frames + 2 * vae.out_channels * frames)
 
 
-def _tiling(vae: VAESizes, rows: int, columns: int, tile: int) -> tuple[float, float]:
+def _tiling(vae: VAESizes, rows: int, columns: int, how: Decoding) -> tuple[float, float]:
     """The share of the frame that the largest tile is with its halo, and what all are together of it."""
+    assert how.tile is not None
     levels = len(vae.dim_mult)
-    tiled, halo = tiled_levels(levels), decoder_halo(levels, vae.num_res_blocks + 1)
+    tiled = tiled_levels(levels, how.by_tile)
+    halo = decoder_halo(tiled, vae.num_res_blocks + 1)
     cell, scale = vae.patch * 2 ** (tiled - 1), 2 ** (levels - tiled)
     share, whole = 1.0, 1.0
     for length in (rows * scale, columns * scale):
-        sides = [span.high - span.low for span in spans(length, tile // cell, halo)]
+        sides = [span.high - span.low for span in spans(length, how.tile // cell, halo)]
         share, whole = share * max(sides) / length, whole * sum(sides) / length
     return share, whole
 
 
-def decoding_work(vae: VAESizes, rows: int, columns: int, frames: int, tile: int | None) -> Work:
-    """What decoding so many latent frames computes."""
+def decoding_work(vae: VAESizes, latent: LatentShape, how: Decoding) -> Work:
+    """What decoding a latent computes."""
+    _, frames, rows, columns = latent
     levels = _levels(vae, frames, rows * columns)
-    more = 1.0 if tile is None else _tiling(vae, rows, columns, tile)[1]
-    coarse, fine = _split(levels)
+    more = 1.0 if how.tile is None else _tiling(vae, rows, columns, how)[1]
+    coarse, fine = _split(levels, how)
     width = levels[0].channels
     middle = frames * rows * columns * 2.0 * 27 * width * (4 * width + vae.z_dim)
     ends = 2.0 * 27 * levels[-1].out * vae.out_channels * levels[-1].frames * levels[-1].cells

@@ -13,7 +13,6 @@ from hibari.generate.encoding import encoding_bytes
 from hibari.generate.fit import Fit
 from hibari.generate.footprint import (
     TEXT_TOKENS,
-    Decoding,
     decoding_bytes,
     decoding_work,
     denoising_bytes,
@@ -130,18 +129,17 @@ def _working(model: Model, anatomy: Anatomy, plan: Plan, fit: Fit, where: Where)
     """Bytes that each stage holds beside the weights."""
     latent = model.strides.latent(plan.render)
     tokens, chunked = _tokens(model, plan), where.device == "cpu" and where.dtype == "bfloat16"
-    how = Decoding(frames=min(fit.frames, latent.frames), tile=fit.tile)
     return {
         "encode": encoding_bytes(anatomy.vae, latent.height, latent.width, fit.tile, where.size),
         "denoise": denoising_bytes(anatomy.dit, tokens, _clips(plan), where.size, chunked),
-        "decode": decoding_bytes(anatomy.vae, latent.height, latent.width, how, where.size),
+        "decode": decoding_bytes(anatomy.vae, latent, fit.decoding, where.size),
     }
 
 
 def _seconds(model: Model, anatomy: Anatomy, plan: Plan, fit: Fit, rates: Calibration) -> dict[str, float]:
     latent = model.strides.latent(plan.render)
     one = denoising_work(anatomy.dit, _tokens(model, plan), _clips(plan))
-    decoding = decoding_work(anatomy.vae, latent.height, latent.width, latent.frames, fit.tile)
+    decoding = decoding_work(anatomy.vae, latent, fit.decoding)
     reading = anatomy.experts[0].in_blocks * rates.size / rates.reading if fit.offload == "disk" else 0.0
     step = one.linear / rates.linear + one.attention / rates.attention
     return {

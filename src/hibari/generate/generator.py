@@ -31,7 +31,7 @@ from hibari.model.dit import WanDiT
 from hibari.model.encoders import ImageEncoder, TextEncoder, load_image_encoder, load_text_encoder
 from hibari.model.parallel import Ranks
 from hibari.model.stored import Storage
-from hibari.model.tiling import TiledState, decode_tiles, encode_tiles
+from hibari.model.tiling import TiledState, decode_pieces, encode_tiles
 from hibari.model.vae import WanVAE
 from hibari.model.vae_layers import StreamState
 from hibari.model.weights import load_dit, load_vae
@@ -205,12 +205,18 @@ class Generator:
         return (BesideNoise(torch.cat([mask_CTHW, known_CTHW]), pictures_ISE),)
 
     def decode(self, latent_CTHW: Tensor, fit: Fit | None = None) -> Iterator[np.ndarray]:
-        """The frames of a latent, one by one, uint8 (height, width, 3), in constant memory, as the `fit` says."""
-        vae, fit, state, tiles = self.vae, fit or self.fit, StreamState(), TiledState()
-        latent_BCTHW = vae.denormalise(latent_CTHW[None].to(self.device)).to(self.dtype)
-        for part in latent_BCTHW.split(fit.frames, dim=2):
+        """The frames of a latent, one by one, uint8 (height, width, 3), as the `fit` says.
+
+        In constant memory, unless they are decoded by tile: then all are there before the first is given.
+        """
+        fit = fit or self.fit
+        latent_BCTHW = self.vae.denormalise(latent_CTHW[None].to(self.device)).to(self.dtype)
+        pieces = decode_pieces(self.vae, latent_BCTHW.split(fit.frames, dim=2), fit.tile, fit.by_tile)
+        while True:
             with torch.inference_mode():
-                video_BCTHW = decode_tiles(vae, part, tiles, fit.tile) if fit.tile else vae.decode_chunk(part, state)
+                video_BCTHW = next(pieces, None)
+                if video_BCTHW is None:
+                    return
                 frames = ((video_BCTHW[0].float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
             yield from frames.permute(1, 2, 3, 0).contiguous().cpu().numpy()
 

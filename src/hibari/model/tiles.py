@@ -5,6 +5,7 @@ from math import ceil
 from typing import NamedTuple
 
 LEVELS = 2  # the finest levels of a VAE's pyramid, which are tiled
+LEVELS_BY_TILE = 3  # where a tile goes through all of a clip, and what the coarser levels made of it is kept
 
 
 class Span(NamedTuple):
@@ -16,18 +17,18 @@ class Span(NamedTuple):
     high: int
 
 
-def tiled_levels(levels: int) -> int:
+def tiled_levels(levels: int, by_tile: bool = False) -> int:
     """How many of a pyramid's levels are tiled; the coarsest never is."""
-    return min(LEVELS, levels - 1)
+    return min(LEVELS_BY_TILE if by_tile else LEVELS, levels - 1)
 
 
-def decoder_halo(levels: int, blocks: int) -> int:
-    """How far the tiled levels of a decoder see, in cells of the grid that they start from.
+def decoder_halo(tiled: int, blocks: int) -> int:
+    """How far the finest `tiled` levels of a decoder see, in cells of the grid that they start from.
 
     `blocks` are the residual blocks of a level, with two convolutions each.
     """
     reach = 1 + 2 * blocks  # the last convolution, and those of the finest level
-    for _ in range(tiled_levels(levels) - 1):
+    for _ in range(tiled - 1):
         reach = ceil((reach + 1) / 2) + 2 * blocks
     return reach
 

@@ -8,7 +8,7 @@ from hibari.config import EngineSettings, Settings, launch
 from hibari.errors import InvalidRequest
 from hibari.generate.calibration import Calibration
 from hibari.generate.calibration import measure as _measure
-from hibari.generate.fit import Fit
+from hibari.generate.fit import Decoding, Fit
 from hibari.generate.fit import Storage as _Storage
 from hibari.generate.fitting import GB, Fitted, Fitting, Room, Wanted
 from hibari.generate.forecast import Where
@@ -40,26 +40,23 @@ class Made:
     """
 
     storage: _Storage = "exact"
-    decoding: tuple[int, int | None] | None = None
+    decoding: Decoding | None = None
     ran_out: bool = False
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> "Made":
         """As it stands in a request that was kept."""
-        decoding, plain = values.get(DECODING) or {}, Fit()
-        return cls(
-            storage=values.get(STORAGE, plain.storage),
-            decoding=(decoding.get("frames", plain.frames), decoding.get("tile", plain.tile)),
-            ran_out=decoding.get("ran_out", False),
-        )
+        said = dict(values.get(DECODING) or {})
+        ran_out = said.pop("ran_out", False)
+        return cls(storage=values.get(STORAGE, Fit().storage), decoding=Decoding(**said), ran_out=ran_out)
 
 
 def made_in(fit: Fit, *, ran_out: bool = False) -> dict[str, Any]:
     """What is recorded of how a model was held and its latents were decoded; nothing of the plain way."""
     plain = Fit()
     facts: dict[str, Any] = {STORAGE: fit.storage} if fit.storage != plain.storage else {}
-    if ran_out or (fit.frames, fit.tile) != (plain.frames, plain.tile):
-        facts[DECODING] = {"frames": fit.frames, "tile": fit.tile, "ran_out": ran_out}
+    if ran_out or fit.decoding != plain.decoding:
+        facts[DECODING] = fit.decoding._asdict() | {"ran_out": ran_out}
     return facts
 
 
@@ -95,8 +92,7 @@ def fit_plan(model: catalog.Model, plan: Plan, settings: Settings, made: Made | 
 
 def _check_again(made: Made, engine: EngineSettings) -> None:
     """Raise InvalidRequest where what was made cannot be made in the same way again."""
-    frames, tile = made.decoding or (Fit().frames, Fit().tile)
-    said = str(Fit(storage=made.storage, frames=frames, tile=tile))
+    said = str(Fit(storage=made.storage, **(made.decoding or Decoding())._asdict()))
     if said and launch().size > 1:
         raise InvalidRequest(f"it was made with {said}.", option="parallel", hint="Leave out torchrun.")
     if made.storage != "exact" and engine.offload == "disk":
@@ -140,6 +136,7 @@ def as_values(fitted: Fitted) -> dict[str, Any]:
         "storage": fitted.fit.storage,
         "offload": fitted.fit.offload,
         "tile": fitted.fit.tile,
+        "by_tile": fitted.fit.by_tile,
         "decoded_at_once": fitted.fit.frames,
         "peak": round(forecast.peak),
         "free": round(fitted.free) or None,
