@@ -182,7 +182,7 @@ def test_a_full_disk_names_the_file_that_was_asked_for(maker: Hibari, tmp_path: 
             maker.generate(ask(seconds=0), output=tmp_path / "a.png", on_progress=now_full)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert caught.value.message.endswith(f"{tmp_path / 'a.png'}: no room left on the disk.")
+    assert f"{tmp_path / 'a.png'}: no room left on the disk." in caught.value.message
     assert os.listdir(tmp_path) == []
 
 
