@@ -39,6 +39,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
         (["a fox", "--fps", "0"], "--fps", "1 to 60"),
         (["a fox", "--seed", "-1"], "--seed", "from 0"),
         (["a fox", "--guidance", "nan"], "--guidance", "1 to 50"),
+        (["a fox", "--guidance-2", "3"], "--guidance-2", "no effect"),
         (["a fox", "-n", "0"], "-n", "1 to 100"),
         (["a fox", "--strength", "0.5"], "--strength", "--image"),
         (["a fox", "--image", "none.png"], "--image", "no such file"),

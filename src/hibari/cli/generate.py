@@ -57,6 +57,9 @@ def generate(
     seed: Annotated[int | None, typer.Option(help="Starting noise; the same seed gives the same frames.")] = None,
     steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None,
     guidance: Annotated[float | None, typer.Option(help="How strictly to follow the prompt; 1 is not at all.")] = None,
+    guidance_2: Annotated[
+        float | None, typer.Option(help="The same of a second transformer, for little noise, where a model has one.")
+    ] = None,
     fast: Fast = None,
     negative: Annotated[str | None, typer.Option(help="What to keep away from.", metavar="TEXT")] = None,
     count: Annotated[int, typer.Option("-n", help="How many takes, with seeds that follow each other.")] = 1,
@@ -112,6 +115,7 @@ def generate(
         "seed": seed,
         "steps": steps,
         "guidance": guidance,
+        "guidance_2": guidance_2,
         "fast": fast,
         "negative": negative,
         "image": image,
