@@ -53,6 +53,6 @@ def physics(
     panel.require(objects=world.vocabulary.objects)
     way = measuring.Way(steps=steps, guidance=guidance, fast=fast, on_clip=Counter())
     result = measuring.measure(generator, panel, world, count, way, [each.value for each in only or Only])
-    facts = {"model": generator.model.name, "revision": revision_of(generator, fast=fast)}
-    facts["dtype"] = str(generator.dtype)
+    revision = revision_of(generator, steps=steps, guidance=guidance, fast=fast)
+    facts = {"model": generator.model.name, "revision": revision, "dtype": str(generator.dtype)}
     return finish(facts | result, output, measuring.physics_table)

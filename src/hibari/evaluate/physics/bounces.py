@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hibari.evaluate.judges import track_of
-from hibari.evaluate.physics.probe import Probe, Question, Seen
+from hibari.evaluate.physics.probe import Probe, Question, Seen, in_disorder
 from hibari.evaluate.prompts import held_out_scenes, plain
 from hibari.shapes import VideoShape
 from hibari.worlds import World
@@ -134,12 +134,6 @@ def _without_gravity(question: Question) -> np.ndarray:
     return _moving(question, np.abs((turns % 1) * 2 - 1))
 
 
-def _in_disorder(question: Question) -> np.ndarray:
-    order = np.random.default_rng(question.scene.seed).permutation(question.scene.shape.frames)
-    shuffled: np.ndarray = question.scene.render()[order]
-    return shuffled
-
-
 BOUNCES = Probe(
     name="bounces",
     target=0.95,
@@ -154,6 +148,6 @@ BOUNCES = Probe(
     spoiled={
         "steadily down": _steadily,
         "up and down without gravity": _without_gravity,
-        "frames in disorder": _in_disorder,
+        "frames in disorder": in_disorder,
     },
 )

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from hibari.evaluate.frame_judge import NAMED
-from hibari.evaluate.physics.probe import Probe, Question, Seen
+from hibari.evaluate.physics.probe import Probe, Question, Seen, in_disorder
 from hibari.evaluate.prompts import held_out_scenes, plain
 from hibari.shapes import VideoShape
 from hibari.worlds import World
@@ -81,12 +81,6 @@ def _back_where_it_came_from(question: Question) -> np.ndarray:
     return back
 
 
-def _in_disorder(question: Question) -> np.ndarray:
-    frames = question.scene.render()
-    shuffled: np.ndarray = frames[np.random.default_rng(question.scene.seed).permutation(len(frames))]
-    return shuffled
-
-
 PERMANENCE = Probe(
     name="permanence",
     target=0.9,
@@ -102,6 +96,6 @@ PERMANENCE = Probe(
         "nothing to hide behind": _in_the_open,
         "never comes back": _never_back,
         "comes back where it went": _back_where_it_came_from,
-        "frames in disorder": _in_disorder,
+        "frames in disorder": in_disorder,
     },
 )

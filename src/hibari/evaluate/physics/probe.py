@@ -82,6 +82,13 @@ class Probe:
         return Mean.of(scores).as_dict()
 
 
+def in_disorder(question: Question) -> np.ndarray:
+    """The frames of a real clip in another order."""
+    frames = question.scene.render()
+    shuffled: np.ndarray = frames[np.random.default_rng(question.scene.seed).permutation(len(frames))]
+    return shuffled
+
+
 def look(judge: FrameJudge, frames: np.ndarray, fps: float, seconds: float) -> Seen:
     """What the judge sees in the first seconds of a clip."""
     kept = frames[: round(seconds * fps)]
