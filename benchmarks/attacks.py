@@ -18,7 +18,7 @@ import av
 import numpy as np
 from PIL import Image, ImageDraw
 
-from hibari.media.encode import write_video
+from hibari.media.encode import X264, write_video
 
 Frames = np.ndarray  # uint8 (T, H, W, 3)
 
@@ -39,6 +39,8 @@ def coded(copy: Copy, encoder: str = "libx264", crf: int = 23, preset: str = "me
         options = {"crf": str(crf), "preset": preset}
         if encoder == "libx265":
             options["x265-params"] = "log-level=none"
+        elif encoder == "libx264":
+            options["x264-params"] = X264  # so that a copy is the same at every run
         stream = out.add_stream(encoder, rate=Fraction(copy.fps).limit_denominator(1001), options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for frame in copy.frames:

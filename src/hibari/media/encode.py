@@ -15,6 +15,9 @@ from hibari.media.fit import Frame
 
 CRF = 16  # visually clean; a watermark must live through it
 JPEG_QUALITY = 95
+# With several lookahead threads what x264's memory happens to hold decides a few frame costs, and the same frames
+# become one of a dozen files. With one they are always the same file; frame threads stay as they are.
+X264 = "lookahead-threads=1"
 
 
 def write_video(path: Path, frames: Iterable[Frame], fps: int, *, tags: Mapping[str, str] | None = None) -> int:
@@ -32,7 +35,8 @@ def write_video(path: Path, frames: Iterable[Frame], fps: int, *, tags: Mapping[
     flags = "+faststart+use_metadata_tags" if tags else "+faststart"
     with av.open(str(path), "w", format="mp4", options={"movflags": flags}) as out:
         out.metadata.update(tags or {})
-        stream = out.add_stream("libx264", rate=fps, options={"crf": str(CRF), "preset": "medium", "profile": "high"})
+        options = {"crf": str(CRF), "preset": "medium", "profile": "high", "x264-params": X264}
+        stream = out.add_stream("libx264", rate=fps, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         context = stream.codec_context
         context.gop_size = 2 * fps

@@ -64,7 +64,7 @@ def read_video(path: Path, max_pixels: int, a_second: float | None) -> "tuple[di
     _check_pixels(stream.width, stream.height, max_pixels)
     rate = stream.average_rate or stream.guessed_rate
     fps = float(rate) if rate else 0.0
-    decoded = thinned(container.decode(stream), fps, a_second)
+    decoded = thinned(_to_the_end(container, stream), fps, a_second)
     frames = (_upright(frame, max_pixels) for frame in decoded)
     first = next(frames, None)
     if first is None:
@@ -78,6 +78,16 @@ def read_video(path: Path, max_pixels: int, a_second: float | None) -> "tuple[di
         "frames": stream.frames,
     }
     return head, _same_size(first, frames)
+
+
+def _to_the_end(container: "av.container.InputContainer", stream: "av.VideoStream") -> "Iterator[av.VideoFrame]":
+    """All frames; raises Unreadable where the index names more bytes than the file has.
+
+    FFmpeg takes a file that was cut between two frames for one that ends there.
+    """
+    yield from container.decode(stream)
+    if any(entry.pos + entry.size > container.size for entry in stream.index_entries):
+        raise Unreadable("it is cut short")
 
 
 def thinned(frames: "Iterator[av.VideoFrame]", fps: float, a_second: float | None) -> "Iterator[av.VideoFrame]":
