@@ -197,7 +197,7 @@ def measure(case: Case, work: Path) -> dict[str, float]:
     import selectors
 
     command = [sys.executable, __file__, "--work", str(work), "--child", str([*CASES, *ENCODED].index(case))]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE)
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0)  # what it said is seen at once
     assert child.stdout is not None
     waiting = selectors.DefaultSelector()
     waiting.register(child.stdout, selectors.EVENT_READ)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import ablations
 import pytest
 import torch
 from accounts import denoise_flops
@@ -12,6 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hibari.model.dit import DiTConfig, WanDiT
 from hibari.model.packing import pack
+from hibari.recipes.mini import MINI
+from hibari.recipes.settings import override
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -60,6 +63,14 @@ def test_a_peak_is_that_of_the_process_itself() -> None:
     code = "import sys, torch, wan_shapes; print(wan_shapes.held_megabytes(torch.device('cpu')))"
     done = subprocess.run([sys.executable, "-c", code], cwd=BENCHMARKS, capture_output=True, text=True, check=True)
     assert 20 < float(done.stdout) < len(held) / 1e6
+
+
+def test_ablations_differ_from_the_recipe_and_from_each_other() -> None:
+    runs = [override(MINI, ablations.settings(changes, 100)) for changes in ablations.VARIANTS.values()]
+    assert len(set(map(repr, runs))) == len(ablations.VARIANTS)
+    assert runs[0].dit.model == MINI.dit.model and runs[0].dit.loop.optim.steps == 100
+    sizes = [sum(each.numel() for each in WanDiT(run.dit.model).parameters()) for run in runs[:3]]
+    assert max(sizes) < 1.15 * min(sizes), "width against depth, of one size"
 
 
 def test_each_names_its_command() -> None:

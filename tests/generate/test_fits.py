@@ -53,9 +53,11 @@ def test_offload_changes_no_bit_and_lets_go(
     generator, latent, frames = made(model, plan, Fit(offload=offload))  # type: ignore[arg-type]
     assert torch.equal(latent, plain[0])
     assert np.array_equal(frames, plain[1])
-    assert not generator.parts.text.is_held
+    assert not generator.parts.text.is_held and not generator.parts.vae.is_held
     assert not any(expert.is_held for expert in generator.parts.experts)
     assert torch.equal(generator.make_latent(plan, RED), latent), "what was let go comes again"
+    next(generator.decode(latent))
+    assert not generator.parts.vae.is_held, "after a preview"
 
 
 @pytest.mark.parametrize("by_tile", [False, True])

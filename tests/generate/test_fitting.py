@@ -17,7 +17,7 @@ from hibari.generate.anatomy import DiTSizes, VAESizes, anatomy_of
 from hibari.generate.calibration import Calibration
 from hibari.generate.encoding import encoding_bytes
 from hibari.generate.fit import Decoding, Fit
-from hibari.generate.fitting import Fitting, Room, Wanted
+from hibari.generate.fitting import ROOM, Fitted, Fitting, Room, Wanted
 from hibari.generate.footprint import decoding_bytes, decoding_work, denoising_bytes, denoising_work
 from hibari.generate.forecast import PROGRAM, Where, foresee
 from hibari.generate.plan import Plan, make_plan
@@ -114,7 +114,7 @@ def test_weights_in_a_byte_are_named_where_they_would_do(tmp_path: Path) -> None
     assert large is not None
     plan = make_plan(GenerationRequest(prompt="a fox", size=Size(832, 480)), large, 1)
     where = Where(device="cuda", dtype="bfloat16")
-    said = r"takes 11\.6 GB at the least; 10\.8 GB may be taken, 0\.9 of 12 GB"
+    said = r"takes 11\.4 GB at the least; 10\.8 GB may be taken, 0\.9 of 12 GB"
     with pytest.raises(InvalidRequest, match=said) as refused:
         fitting(large, 12.0, where=where).fit(plan)
     assert refused.value.hint == "What fits: storage int8, which changes the picture a little."
@@ -187,14 +187,21 @@ def test_what_is_encoded_first_is_foreseen(model: Model, plan: Plan) -> None:
     assert larger["encode"] - within["encode"] > 1e8, "the encoder's frames, and not its weights alone"
 
 
-def test_one_part_at_a_time_keeps_the_vae_that_a_picture_or_the_video_before_wanted(model: Model, plan: Plan) -> None:
+def test_one_part_at_a_time_is_foreseen_as_it_is_held(model: Model, plan: Plan) -> None:
     anatomy = anatomy_of(model)
-    parts = foresee(model, anatomy, plan, Fit(offload="parts"), CPU, None).main
-    assert parts["text"] - PROGRAM == 4 * anatomy.text.total + 2 * anatomy.vae_weights.total
     larger = replace(anatomy, vae_weights=replace(anatomy.vae_weights, total=10**9))
-    with_it = foresee(model, larger, plan, Fit(offload="parts"), CPU, None).main
+    lean, with_it = (foresee(model, each, plan, Fit(offload="parts"), CPU, None) for each in (anatomy, larger))
+    assert lean.main["text"] - PROGRAM == 4 * anatomy.text.total
     more = 2 * (10**9 - anatomy.vae_weights.total)
-    assert all(with_it[stage] - parts[stage] == pytest.approx(more) for stage in parts)
+    assert with_it.main == lean.main | {"decode": pytest.approx(lean.main["decode"] + more)}
+    assert with_it.preview - lean.preview == pytest.approx(more), "it comes back beside the transformer"
+
+
+def test_previews_are_made_where_the_vae_has_room_beside_the_transformer(model: Model, plan: Plan) -> None:
+    forecast = foresee(model, anatomy_of(model), plan, Fit(offload="parts"), CPU, None)
+    fitted = Fitted(fit=Fit(offload="parts"), forecast=forecast, room=Room(main=forecast.preview / ROOM + 1))
+    assert fitted.has_room_for_previews
+    assert not replace(fitted, room=Room(main=forecast.preview)).has_room_for_previews
 
 
 def test_guidance_of_the_second_expert_alone_makes_a_pack_of_two(model: Model, plan: Plan) -> None:

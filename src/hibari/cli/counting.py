@@ -24,7 +24,8 @@ class Counter:
         seconds, self._before = now - self._before, now
         left = seconds * (total - done)
         if done == PACE_AT and left > WORTH_SAYING:
-            pace = f"{seconds:.1f} s a {self.what}: about {left / 60:.0f} minutes to go"
+            minutes = round(left / 60)
+            pace = f"{seconds:.1f} s a {self.what}: about {minutes} minute{'s'[: minutes > 1]} to go"
             print(f"{_over()}{pace}", file=sys.stderr, flush=True)
         if sys.stderr.isatty():
             text = f"{self.what} {done} of {total}" if done < total else ""

@@ -90,6 +90,11 @@ class Fitted:
         """Bytes that the computing device has for it; 0 where that is not known."""
         return self.room.accelerator if self.forecast.accelerator else self.room.main
 
+    @property
+    def has_room_for_previews(self) -> bool:
+        """Whether the VAE has room beside what walks; where one part is held at a time it may not."""
+        return not self.free or self.forecast.preview <= ROOM * self.free
+
     def has_room_beside(self, others: "Sequence[Fitted]") -> bool:
         """Whether it has room while others are held too, each of which takes the least that it ever does."""
         main = self.room.main - sum(min(other.forecast.main.values()) for other in others)

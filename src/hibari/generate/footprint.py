@@ -21,9 +21,8 @@ SCORES = 1 << 19  # attention scores that are worked on at a time (model/attenti
 SCATTERED = 0.4  # what pieces of up to 32 MB take more, for those that lie free between others; measured
 SMALL, LARGE = 32e6, 96e6  # bytes of the largest pieces; the C library gives those beyond back at once, and all of them
 HEAP = 32 * 2**20  # bytes; the C library keeps smaller pieces in a heap, and maps larger ones one by one
-KEPT = 2.2  # what a heap takes more than the most that was in it, where all pieces are that small; measured
-BOTH = 0.8  # of what is mapped and of what is in the heap at their most, which are not one moment; measured
-NARROW = 0.9  # of the copies that a convolution in bfloat16 makes, what it makes in float32; measured
+KEPT = 1.5  # what a heap takes more than the most that was in it, where all pieces are that small; measured
+BESIDE = 0.12  # of the most that was in the heap, what is left there beside larger pieces; measured
 WORKSPACE = 40e6  # that decoding takes whatever the size; measured
 CONV_IN, CONV_OUT = 2, 1  # copies of what goes in and comes out that a convolution makes for itself; measured
 
@@ -180,7 +179,7 @@ def decoding_bytes(vae: VAESizes, latent: LatentShape, how: Decoding, size: int)
     if how.tile is None:
         states = sum(level.state(size) for level in levels) + _ends(vae, levels, size)
         alive = [(level.live(size), level.piece(size)) for level in levels]
-        return WORKSPACE + states + max(_taken([*alive, (_last(vae, last, size), last.piece(size))], size), done)
+        return WORKSPACE + states + max(_taken([*alive, (_last(vae, last, size), last.piece(size))]), done)
     share, whole = _tiling(vae, rows, columns, how)
     coarse, fine = _split(levels, how)
     states = sum(level.state(size) for level in coarse) + (share if how.by_tile else whole) * (
@@ -191,16 +190,15 @@ def decoding_bytes(vae: VAESizes, latent: LatentShape, how: Decoding, size: int)
         states, given = states + given * frames / at_once, 0.0
     alive = [(level.live(size), level.piece(size)) for level in coarse]
     alive += [(given + share * level.live(size), share * level.piece(size)) for level in fine]
-    return WORKSPACE + states + max(_taken(alive, size), done)
+    return WORKSPACE + states + max(_taken(alive), done)
 
 
-def _taken(alive: list[tuple[float, float]], size: int) -> float:
+def _taken(alive: list[tuple[float, float]]) -> float:
     """What bytes that are alive at one time or another take, given with those of the largest piece among them."""
-    copies = NARROW if size == 4 else 1.0
     mapped, heap = (
-        copies * max((live for live, piece in alive if (piece < HEAP) is small), default=0.0) for small in (False, True)
+        max((live for live, piece in alive if (piece < HEAP) is small), default=0.0) for small in (False, True)
     )
-    return BOTH * (mapped + heap) if mapped else KEPT * heap
+    return max(mapped, heap) + BESIDE * heap if mapped else KEPT * heap
 
 
 def _split(levels: list[_Level], how: Decoding) -> tuple[list[_Level], list[_Level]]:

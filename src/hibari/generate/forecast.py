@@ -24,7 +24,7 @@ from hibari.generate.weights import Weights
 STAGES = ("load", "encode", "text", "denoise", "decode")  # "encode" where there is a clip, or an image as channels
 PROGRAM = 163e6  # Python, torch and Hibari before any model
 LIBRARY = 160e6  # transformers, where it runs the text encoder
-PACKING = 16  # bytes that each weight of a layer takes for a moment while it is brought into a byte
+PACKING = 8  # bytes that each weight of a layer takes for a moment while it is brought into a byte
 PINNED = 1.65  # torch rounds each pinned piece up to a power of two: of the published sizes 1.45 to 1.64 together
 IN_FLIGHT = 3  # layers that are there at once where they are streamed: in use, coming, and being read
 
@@ -48,11 +48,15 @@ class Where:
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """Bytes that each stage takes, of main memory and of an accelerator, and seconds (None: not known yet)."""
+    """Bytes that each stage takes, of main memory and of an accelerator, and seconds (None: not known yet).
+
+    `preview` is what the computing device holds while a frame is shown early, in the midst of the walk.
+    """
 
     main: dict[str, float]
     accelerator: dict[str, float]
     seconds: dict[str, float] | None
+    preview: float
 
     @property
     def peak(self) -> float:
@@ -73,18 +77,18 @@ def foresee(model: Model, anatomy: Anatomy, plan: Plan, fit: Fit, where: Where, 
     stages = {name: held[name] + working.get(name, 0.0) for name in STAGES if encodes or name != "encode"}
     program = PROGRAM + (LIBRARY if not anatomy.text_bytes else 0.0)
     seconds = _seconds(model, anatomy, plan, fit, rates) if rates is not None else None
+    preview = held["preview"] + max(working["denoise"], working["preview"])
     if not where.on_accelerator:
-        return Forecast(main={name: program + n for name, n in stages.items()}, accelerator={}, seconds=seconds)
+        main = {name: program + n for name, n in stages.items()}
+        return Forecast(main=main, accelerator={}, seconds=seconds, preview=program + preview)
     waiting = max(_stored(each, fit.storage, where) for each in anatomy.experts) if fit.offload == "cpu" else 0.0
     waiting *= PINNED if where.device == "cuda" else 1.0
-    return Forecast(main=dict.fromkeys(stages, 4 * program + waiting), accelerator=stages, seconds=seconds)
+    main = dict.fromkeys(stages, 4 * program + waiting)
+    return Forecast(main=main, accelerator=stages, seconds=seconds, preview=preview)
 
 
 def _held(anatomy: Anatomy, fit: Fit, where: Where) -> dict[str, float]:
-    """Bytes of weights that are held in each stage.
-
-    The VAE stays once it was wanted: by a start image, a clip, a preview, or the video before this one.
-    """
+    """Bytes of weights that are held in each stage, and in a preview."""
     text = _text_bytes(anatomy, fit, where)
     image = anatomy.image.total * where.size if anatomy.image is not None else 0.0
     vae = anatomy.vae_weights.total * where.size
@@ -93,13 +97,14 @@ def _held(anatomy: Anatomy, fit: Fit, where: Where) -> dict[str, float]:
     if fit.storage != "exact":
         packing, text_packing = (PACKING * max(w.largest for w in of) for of in (anatomy.experts, [anatomy.text]))
     if fit.offload == "none":
-        everything = text + image + vae + sum(experts)
-        return dict.fromkeys(STAGES, everything) | {"load": everything + packing}
+        before_vae = text + image + sum(experts)
+        return dict.fromkeys((*STAGES, "preview"), before_vae + vae) | {"load": before_vae + max(packing, vae)}
     return {
-        "load": max(experts) + packing + vae,
+        "load": max(experts) + packing,
         "encode": image + vae,
-        "text": text + text_packing + vae,
-        "denoise": max(experts) + vae,
+        "text": text + text_packing,
+        "denoise": max(experts),
+        "preview": max(experts) + vae,
         "decode": vae,
     }
 
@@ -132,6 +137,7 @@ def _working(model: Model, anatomy: Anatomy, plan: Plan, fit: Fit, where: Where)
     return {
         "encode": encoding_bytes(anatomy.vae, latent.height, latent.width, fit.tile, where.size),
         "denoise": denoising_bytes(anatomy.dit, tokens, _clips(plan), where.size, chunked),
+        "preview": decoding_bytes(anatomy.vae, latent._replace(frames=1), fit.decoding, where.size),
         "decode": decoding_bytes(anatomy.vae, latent, fit.decoding, where.size),
     }
 

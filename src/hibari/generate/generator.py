@@ -79,8 +79,9 @@ class Parts:
 class Generator:
     """The parts of one model on one device. Its methods change nothing in it.
 
-    Parts are kept once they were used. Where not `keeps`, one large part is there at a time: the encoders are let go
-    before the walk, of two experts the one that is done before the other is loaded, and both when the walk is over.
+    Parts are kept once they were used. Where not `keeps`, one large part is there at a time: encoders and VAE are let
+    go before the walk, of two experts the one that is done before the other is loaded, both when the walk is over, and
+    the VAE after what it decodes.
     A `pair` of ranks shares the work of guidance.
     """
 
@@ -151,6 +152,8 @@ class Generator:
             if on_step is not None:
                 on_step(index + 1)
 
+        if not self.keeps:  # what had to be encoded is
+            self.parts.vae.release()
         told = self._told(plan, prompt)
         with self._for_now(*self.parts.experts), ExitStack() as laid:
 
@@ -210,15 +213,16 @@ class Generator:
         In constant memory, unless they are decoded by tile: then all are there before the first is given.
         """
         fit = fit or self.fit
-        latent_BCTHW = self.vae.denormalise(latent_CTHW[None].to(self.device)).to(self.dtype)
-        pieces = decode_pieces(self.vae, latent_BCTHW.split(fit.frames, dim=2), fit.tile, fit.by_tile)
-        while True:
-            with torch.inference_mode():
-                video_BCTHW = next(pieces, None)
-                if video_BCTHW is None:
-                    return
-                frames = ((video_BCTHW[0].float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-            yield from frames.permute(1, 2, 3, 0).contiguous().cpu().numpy()
+        with self._for_now(self.parts.vae):
+            latent_BCTHW = self.vae.denormalise(latent_CTHW[None].to(self.device)).to(self.dtype)
+            pieces = decode_pieces(self.vae, latent_BCTHW.split(fit.frames, dim=2), fit.tile, fit.by_tile)
+            while True:
+                with torch.inference_mode():
+                    video_BCTHW = next(pieces, None)
+                    if video_BCTHW is None:
+                        return
+                    frames = ((video_BCTHW[0].float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+                yield from frames.permute(1, 2, 3, 0).contiguous().cpu().numpy()
 
     def _pixels(self, frames: Sequence[np.ndarray]) -> Tensor:
         """Frames as the VAE takes them: (1, 3, T, height, width) in [-1, 1]."""

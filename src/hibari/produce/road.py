@@ -104,8 +104,8 @@ class Hibari:
         `output` names the file (the suffix says video or still); without it a name is made from the prompt,
         in the current folder. `user` is whose generation it is, the settings' own by default. `keep_latents` names a
         file for the latents, so that the clip can be redrawn or extended without being encoded (`request.latents`).
-        `previews` says where to show a frame of it while it is made. A model that diffusers runs has no latents: it
-        keeps none, and shows nothing before its frames.
+        `previews` says where to show a frame of it while it is made, if there is memory for that. A model that
+        diffusers runs has no latents: it keeps none, and shows nothing before its frames.
         Nothing is left behind where this raises; where it raises Held, the request or the file waits for a reviewer:
         in the data folder, or to the `held_place` of a video of the service.
         """
@@ -314,7 +314,7 @@ class _Production:
         self.earlier = known.earlier
         prompt = Prompt(job.request.prompt, job.request.negative)
         tell = partial(self._tell, "denoise", total=plan.visits)
-        wanted = self.orders.previews
+        wanted = self.orders.previews if job.fitted is None or job.fitted.has_room_for_previews else None
         show = Previewer(wanted=wanted, passage=passage, decode=generator.decode) if wanted is not None else None
         return generator.make_latent(plan, prompt, known.conditions, tell, on_estimate=show)
 
