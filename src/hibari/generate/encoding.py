@@ -9,7 +9,7 @@ from hibari.generate.anatomy import VAESizes
 from hibari.generate.footprint import CONV_IN, CONV_OUT, residual_block, scattered
 from hibari.model.tiles import encoder_halo, spans, tiled_levels
 
-TILED = 1.5  # what tiles take more than their numbers, for all that each leaves until its next turn; measured
+TILED = 1.1  # what tiles take more than their numbers, for what each leaves until its next turn; measured
 PIXEL_BYTES = 1 + 4 + 4  # of a number of a frame: as it comes, and twice in float32 on its way to the model's type
 
 
