@@ -169,7 +169,7 @@ def test_memory_and_work_grow_as_they_do() -> None:
 
 @pytest.mark.parametrize(
     ("width", "rows", "columns", "tile", "megabytes"),
-    [(96, 30, 52, None, 1003), (48, 60, 104, None, 2052), (48, 60, 104, 256, 1889), (48, 60, 104, 128, 2228)],
+    [(96, 30, 52, None, 1036), (48, 60, 104, None, 1978), (48, 60, 104, 256, 1618), (48, 60, 104, 128, 1594)],
 )
 def test_encoding_takes_what_was_measured(
     width: int, rows: int, columns: int, tile: int | None, megabytes: float
