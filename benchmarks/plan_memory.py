@@ -5,8 +5,8 @@
 
 Random weights in the forms of Wan 2.1 and 2.2, from tiny to middling, and hibari-mini at several sizes and lengths,
 with and without tiles, bytes for weights, and offload. Memory is what must be there: the most anonymous memory that a
-process held, asked of the system every few milliseconds by the parent; the median of some runs, which differ by up to
-a third, by where pieces come to lie in the heap. Two steps of each walk are enough: all alike.
+process held, asked of the system every few milliseconds by the parent; the median of some runs, which differ by some
+per cent, by where pieces come to lie in the heap. Two steps of each walk are enough: all alike.
 """
 
 import argparse

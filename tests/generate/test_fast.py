@@ -89,7 +89,7 @@ def test_what_it_cannot_is_refused_or_made_by_the_full_version(
 ) -> None:
     with pytest.raises(InvalidRequest, match="the fast version of tiny cannot") as raised:
         plan_of(model, fast=True, **asked)
-    assert raised.value.option == option and raised.value.hint == "Use --no-fast."
+    assert raised.value.option == option and raised.value.hint == "The full version can."
     plan = plan_of(by_default, **asked)
     assert not is_fast(plan) and any(note.startswith("made by the full version: ") for note in plan.notes)
     assert not any("full version" in note for note in plan_of(model, **asked).notes), "where nobody asked for it"

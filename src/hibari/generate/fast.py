@@ -30,7 +30,9 @@ def choose_fast(request: GenerationRequest, model: Model, *, windows: bool) -> t
         return fast, []
     option, why = obstacle
     if request.fast:
-        raise InvalidRequest(f"the fast version of {model.name} cannot: {why}.", option=option, hint="Use --no-fast.")
+        raise InvalidRequest(
+            f"the fast version of {model.name} cannot: {why}.", option=option, hint="The full version can."
+        )
     return None, [f"made by the full version: {why}"]
 
 

@@ -41,7 +41,10 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Sampled:
-    """How a job is to be sampled. None leaves a setting to the model. `loras` are uses of LoRAs as text."""
+    """How a job is to be sampled. None leaves a setting to the model. `loras` are uses of LoRAs as text.
+
+    `fast`: by the model's version of few steps, or by the full one.
+    """
 
     negative: str = ""
     seed: int | None = None
@@ -49,6 +52,7 @@ class Sampled:
     guidance: float | None = None
     guidance_2: float | None = None
     flow_shift: float | None = None
+    fast: bool | None = None
     loras: tuple[str, ...] = ()
 
 

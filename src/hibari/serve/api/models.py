@@ -99,6 +99,9 @@ def _model_object(called: str, model: catalog.Model) -> dict[str, Any]:
         "fps": card.fps,
         "num_inference_steps": card.steps,
         "guidance_scale": card.guidance,
+        "fast": {"num_inference_steps": card.fast.steps, "default": card.fast.default}
+        if card.fast is not None
+        else None,
         "verbs": list(card.verbs),
     }
 

@@ -56,6 +56,7 @@ SAMPLING: Schema = {
     "guidance_scale": _number(1, 50),
     "guidance_scale_2": _number(1, 50),
     "flow_shift": _number(0.1, 100),
+    "fast": {"type": "boolean"},
     "lora": {"anyOf": [_LORA, {"type": "array", "items": _LORA, "maxItems": MAX_LORAS}]},
     **{name: {"type": "boolean", "enum": [False]} for name in NOT_ON},
     "strength": _number(0, 1),

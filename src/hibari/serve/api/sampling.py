@@ -43,7 +43,10 @@ NOT_ON = {
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How something is to be made; None leaves it to the model. `flow_shift` moves the steps towards the noise."""
+    """How something is to be made; None leaves it to the model. `flow_shift` moves the steps towards the noise.
+
+    `fast`: by the model's version of few steps, or by the full one.
+    """
 
     negative: str
     seed: int | None
@@ -51,6 +54,7 @@ class Sampling:
     guidance: float | None
     guidance_2: float | None
     flow_shift: float | None
+    fast: bool | None
     loras: tuple[LoraUse, ...] = ()
 
 
@@ -69,6 +73,7 @@ def read_sampling(fields: Fields) -> Sampling:
         guidance=fields.number("guidance_scale"),
         guidance_2=fields.number("guidance_scale_2"),
         flow_shift=fields.number("flow_shift"),
+        fast=fields.flag("fast"),
         loras=_read_loras(fields.raw("lora")),
     )
 

@@ -309,6 +309,7 @@ def request_of_job(asked: Asked, folder: Path, inputs: dict[str, str]) -> Genera
         guidance=asked.guidance,
         guidance_2=asked.guidance_2,
         flow_shift=asked.flow_shift,
+        fast=asked.fast,
         loras=asked.loras,  # type: ignore[arg-type]  # text is read there
         image=here(asked.input),
         end_image=here(asked.end_image),
