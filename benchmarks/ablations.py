@@ -36,6 +36,7 @@ VARIANTS = {
     "fewer clips with known frames": ["objective.independent=0.1", "objective.clean_start=0.1"],
     "half the learning rate": ["loop.optim.lr=5e-4", "loop.optim.muon_lr=1e-3"],
     "twice the learning rate": ["loop.optim.lr=2e-3", "loop.optim.muon_lr=4e-3"],
+    "four times the learning rate": ["loop.optim.lr=4e-3", "loop.optim.muon_lr=8e-3"],
     "averaged over 10 steps": ["loop.optim.ema=0.9"],
 }  # fmt: skip
 
