@@ -37,6 +37,7 @@ VARIANTS = {
     "half the learning rate": ["loop.optim.lr=5e-4", "loop.optim.muon_lr=1e-3"],
     "twice the learning rate": ["loop.optim.lr=2e-3", "loop.optim.muon_lr=4e-3"],
     "four times the learning rate": ["loop.optim.lr=4e-3", "loop.optim.muon_lr=8e-3"],
+    "eight times the learning rate": ["loop.optim.lr=8e-3", "loop.optim.muon_lr=1.6e-2"],
     "averaged over 10 steps": ["loop.optim.ema=0.9"],
 }  # fmt: skip
 
